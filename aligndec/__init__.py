@@ -1,0 +1,46 @@
+"""Decoding-time alignment, exact and fast.
+
+`sample` adapts, draws and accounts for a token per row in one fused step; everything else builds
+on it. Natural logs everywhere.
+"""
+
+from __future__ import annotations
+
+from aligndec import reference
+from aligndec._version import __version__
+from aligndec.adaptors import Adaptor, PackedAdaptors, pack
+from aligndec.backend import build_info, use_backend
+from aligndec.errors import AligndecError, BadLogitsError, NotEnoughSamples, RewardError
+from aligndec.generate import custom_generate, generate, score_strings
+from aligndec.generation import Generation
+from aligndec.models import FunctionLM, HFCausalLM, StepLM, as_step_lm
+from aligndec.state import SequenceState
+from aligndec.step import Step, kept_mask, sample, score, score_grid
+
+__all__ = [
+    "Adaptor",
+    "AligndecError",
+    "BadLogitsError",
+    "FunctionLM",
+    "Generation",
+    "HFCausalLM",
+    "NotEnoughSamples",
+    "PackedAdaptors",
+    "RewardError",
+    "SequenceState",
+    "Step",
+    "StepLM",
+    "__version__",
+    "as_step_lm",
+    "build_info",
+    "custom_generate",
+    "generate",
+    "kept_mask",
+    "pack",
+    "reference",
+    "sample",
+    "score",
+    "score_grid",
+    "score_strings",
+    "use_backend",
+]

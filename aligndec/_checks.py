@@ -1,0 +1,213 @@
+"""Argument checks of the fused step: `<function>: <argument> must be <what>, got <value>`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, row_of, rows_of
+from aligndec.state import SequenceState
+
+__all__ = [
+    "adaptor_params",
+    "allowed_mask",
+    "draw_uniforms",
+    "logits_of",
+    "positions_of",
+    "seed_of",
+    "state_of",
+    "token_ids",
+    "valid_ids",
+    "vector",
+]
+
+_MAX_VOCAB = 2**20
+
+
+def logits_of(function: str, logits: Tensor, dtypes: tuple[torch.dtype, ...], matrix: bool) -> int:
+    """Check logits [..., V] (`matrix`: [B, V]); return V."""
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"{function}: logits must be a Tensor, got {type(logits).__name__}")
+    if logits.dtype not in dtypes:
+        names = ", ".join(str(d).removeprefix("torch.") for d in dtypes)
+        hint = "; aligndec.reference takes it" if logits.dtype == torch.float64 else ""
+        raise TypeError(f"{function}: logits must be {names}, got {logits.dtype}{hint}")
+    if logits.dim() < 1 or (matrix and logits.dim() != 2):
+        shape = "[B, V]" if matrix else "[..., V]"
+        raise ValueError(f"{function}: logits must be {shape}, got {list(logits.shape)}")
+    vocab = logits.shape[-1]
+    if not 1 <= vocab <= _MAX_VOCAB:
+        raise ValueError(f"{function}: logits must have 1 <= V <= 2^20, got V = {vocab}")
+    if vocab > 1 and logits.stride(-1) != 1:
+        raise ValueError(
+            f"{function}: logits must have stride 1 in the last dimension, got "
+            f"{logits.stride(-1)} (call .contiguous())"
+        )
+    return vocab
+
+
+def adaptor_params(
+    function: str, adaptor: Any, shape: Sequence[int], device: torch.device
+) -> Tensor:
+    """Parameters float64 [1 | N, 13] on `device` for N results of the given shape.
+
+    A sequence has one adaptor per result, or one per index of the first dimension.
+    """
+    if isinstance(adaptor, Adaptor):
+        if device.type == "cpu":
+            return row_of(adaptor)
+        compiling = torch.compiler.is_compiling()
+        return row_of(adaptor).to(device) if compiling else _row_on(adaptor, device)
+    if isinstance(adaptor, PackedAdaptors):
+        params, given = adaptor.params, adaptor.batch
+        if params.device != device:
+            raise ValueError(
+                f"{function}: adaptor must be on the device of logits ({device}), got "
+                f"{params.device} (use pack(..., device=...))"
+            )
+    else:
+        params = rows_of(as_list(function, adaptor)).to(device)
+        given = params.shape[0]
+    total = 1
+    for n in shape:
+        total *= n
+    first = shape[0] if len(shape) > 0 else 1
+    if given not in (total, first):
+        raise ValueError(
+            f"{function}: adaptor must be one or a sequence of {total} adaptors, got {given}"
+        )
+    if params.shape[0] == 1 or given == total:
+        return params
+    return params.repeat_interleave(total // max(first, 1), 0)
+
+
+@lru_cache(maxsize=256)
+def _row_on(adaptor: Adaptor, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return row_of(adaptor).to(device)
+
+
+def valid_ids(function: str, valid_vocab: int | None, vocab: int) -> int:
+    """Check `valid_vocab`; None is V."""
+    if valid_vocab is None:
+        return vocab
+    valid = operator.index(valid_vocab)
+    if not 0 <= valid <= vocab:
+        raise ValueError(f"{function}: valid_vocab must be in [0, V] = [0, {vocab}], got {valid}")
+    return valid
+
+
+def allowed_mask(
+    function: str, allowed: Tensor, vocab: int, shape: Sequence[int], device: torch.device
+) -> Tensor:
+    """Check a bool [..., V] or int32 [..., ceil(V/32)] mask; return it with >= 2 dimensions."""
+    words = {torch.bool: vocab, torch.int32: (vocab + 31) // 32}
+    good = (
+        isinstance(allowed, Tensor)
+        and allowed.dtype in words
+        and 1 <= allowed.dim() <= len(shape) + 1
+        and allowed.shape[-1] == words[allowed.dtype]
+        and all(
+            a in (1, n) for a, n in zip(reversed(allowed.shape[:-1]), reversed(shape), strict=False)
+        )
+    )
+    if not good:
+        got = f"{allowed.dtype} {list(allowed.shape)}" if isinstance(allowed, Tensor) else allowed
+        raise ValueError(
+            f"{function}: allowed must be bool [B, V] or int32 [B, ceil(V/32)] with V = {vocab}, "
+            f"B = {list(shape)}, got {got}"
+        )
+    on_device(function, "allowed", allowed, device)
+    if allowed.shape[-1] > 1 and allowed.stride(-1) != 1:
+        allowed = allowed.contiguous()
+    return allowed if allowed.dim() > 1 else allowed[None]
+
+
+def on_device(function: str, name: str, tensor: Tensor, device: torch.device) -> None:
+    """Refuse a tensor that is not where the logits are."""
+    if tensor.device != device:
+        raise ValueError(
+            f"{function}: {name} must be on the device of logits ({device}), got {tensor.device}"
+        )
+
+
+def vector(
+    function: str, name: str, value: Any, batch: int, device: torch.device, what: str = "int64"
+) -> Tensor:
+    """Check a tensor [B] of dtype `what`; return it contiguous."""
+    dtype = torch.float64 if what == "float64" else torch.int64
+    if not isinstance(value, Tensor) or value.dtype != dtype or value.shape != (batch,):
+        got = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+        raise ValueError(f"{function}: {name} must be {what} [B] = [{batch}], got {got}")
+    on_device(function, name, value, device)
+    return value.contiguous()
+
+
+def seed_of(
+    function: str, seed: Any, batch: int, device: torch.device
+) -> tuple[int, Tensor | None]:
+    """Seed as (signed 64-bit number, None), or (0, int64 [B])."""
+    if isinstance(seed, Tensor):
+        return 0, vector(function, "seed", seed, batch, device, "int or int64")
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise TypeError(f"{function}: seed must be an int or int64 [B], got {seed!r}")
+    number = operator.index(seed)
+    return ((number + 2**63) & (2**64 - 1)) - 2**63, None
+
+
+def positions_of(
+    function: str, positions: Any, batch: int, device: torch.device
+) -> tuple[int, Tensor | None]:
+    """Positions as (number, None), or (0, int64 [B])."""
+    if isinstance(positions, Tensor):
+        return 0, vector(function, "positions", positions, batch, device, "int or int64")
+    number = positions
+    if isinstance(number, bool) or not isinstance(number, int):
+        if isinstance(number, bool) or not hasattr(number, "__index__"):
+            raise TypeError(f"{function}: positions must be an int or int64 [B], got {positions!r}")
+        number = operator.index(number)
+    if not 0 <= number < 2**32:
+        raise ValueError(f"{function}: positions must be in [0, 2^32), got {number}")
+    if torch.compiler.is_compiling():  # a number would be baked into the graph
+        return 0, torch.full((batch,), number, dtype=torch.int64, device=device)
+    return number, None
+
+
+def draw_uniforms(function: str, uniforms: Any, batch: int, device: torch.device) -> Tensor:
+    """Check float64 [B] in [0, 1); the range on the CPU only."""
+    u = vector(function, "uniforms", uniforms, batch, device, "float64")
+    if u.is_cpu and not torch.compiler.is_compiling():
+        outside = ~((u >= 0) & (u < 1))
+        if bool(outside.any()):
+            raise ValueError(f"{function}: uniforms must be in [0, 1), got {u[outside][0].item()}")
+    return u
+
+
+def state_of(function: str, state: Any, batch: int, device: torch.device) -> SequenceState:
+    """Check that a state has B rows on `device`."""
+    if not isinstance(state, SequenceState):
+        raise TypeError(f"{function}: state must be a SequenceState, got {type(state).__name__}")
+    if state.length.shape[0] != batch:
+        raise ValueError(
+            f"{function}: state must have B = {batch} rows, got {state.length.shape[0]}"
+        )
+    on_device(function, "state", state.length, device)
+    return state
+
+
+def token_ids(function: str, tokens: Any, vocab: int, device: torch.device) -> Tensor:
+    """Check int64 tokens below V (the range on the CPU only; negative ones are skipped rows)."""
+    if not isinstance(tokens, Tensor) or tokens.dtype != torch.int64:
+        got = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
+        raise TypeError(f"{function}: tokens must be an int64 Tensor, got {got}")
+    on_device(function, "tokens", tokens, device)
+    if tokens.is_cpu and tokens.numel() > 0 and not torch.compiler.is_compiling():
+        largest = tokens.item() if tokens.numel() == 1 else int(tokens.max())
+        if largest >= vocab:
+            raise ValueError(f"{function}: tokens must be < V = {vocab}, got {largest}")
+    return tokens

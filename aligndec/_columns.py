@@ -1,0 +1,51 @@
+"""The packed form of an adaptor: 13 float64 columns, and the checks of its fields."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from aligndec import _exact
+
+__all__ = ["COLUMNS", "check", "columns", "count", "number"]
+
+COLUMNS = 13
+
+
+def columns(a: Any) -> list[float]:
+    # 1/τ as the sum of two float32 numbers: one alone is measurably wrong at V = 2^17.
+    inverse = 1.0 / a.temperature if a.temperature > 0.0 else 0.0
+    high = float(np.float32(inverse))
+    low = float(np.float32(inverse - high))
+    ln_min_p, ln_epsilon, ln_eta = (_ln(v) for v in (a.min_p, a.epsilon_cutoff, a.eta_cutoff))
+    base = float(a.cut_on == "base")
+    return [
+        *(a.temperature, high, low, float(min(a.top_k, 2**53)), a.top_p, ln_min_p, a.typical_p),
+        *(ln_epsilon, ln_eta, a.top_n_sigma, base, a.mirostat_tau, a.mirostat_lr),
+    ]
+
+
+def _ln(value: float) -> float:
+    # Our own logarithm: every backend must see the same bits.
+    return float(_exact.log(torch.tensor(value, dtype=torch.float64))) if value > 0 else -math.inf
+
+
+def check(good: bool, name: str, what: str, value: object) -> None:
+    if not good:
+        raise ValueError(f"Adaptor: {name} must be {what}, got {value!r}")
+
+
+def number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        raise TypeError(f"Adaptor: {name} must be a number, got {value!r}")
+    return float(value) + 0.0
+
+
+def count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"Adaptor: {name} must be an int, got {value!r}")
+    check(int(value) >= 0, name, ">= 0", value)
+    return int(value)

@@ -1,0 +1,185 @@
+"""Adapter of transformers' causal models and their caches to the step protocol."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["HFCausalLM"]
+
+
+@dataclass
+class _HFState:
+    """Cache plus what left padding needs: mask [B, capacity] and next position [B, 1], or None."""
+
+    cache: Any
+    mask: Tensor | None
+    position: Tensor | None
+    length: int
+
+
+class HFCausalLM:
+    """A transformers causal language model with its cache.
+
+    Uses the public `forward` and `DynamicCache(config=...)`, so sliding-window, state-space and
+    hybrid layers get their own kind of cache. Nothing of the model's generation config is applied;
+    only its end and pad tokens are read. In low precision the logits of one row depend in their
+    last bits on the rows beside it.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        A decoder with a language-modelling head, in eval mode.
+
+    Raises
+    ------
+    TypeError
+        For encoder-decoder models, models without a head, and models whose cache cannot be
+        passed to `forward` or gathered by rows.
+    ValueError
+        In training mode: dropout would make every logit another model's.
+    """
+
+    def __init__(self, model: Any) -> None:
+        if model.config.is_encoder_decoder:
+            raise TypeError(
+                f"HFCausalLM: model must be decoder-only, got the encoder-decoder {_name(model)}"
+            )
+        head = model.get_output_embeddings()
+        if head is None:
+            raise TypeError(
+                f"HFCausalLM: model must have a language-modelling head, got {_name(model)}; "
+                "load it with AutoModelForCausalLM"
+            )
+        if model.training:
+            raise ValueError(
+                "HFCausalLM: model must be in eval mode (dropout changes its law), got training "
+                "mode; call model.eval()"
+            )
+        self._accepts = frozenset(inspect.signature(model.forward).parameters)
+        cache_names = [n for n in ("past_key_values", "cache_params") if n in self._accepts]
+        if not cache_names:
+            raise TypeError(
+                f"HFCausalLM: model must take past_key_values or cache_params, got {_name(model)}; "
+                "wrap its forward in FunctionLM to run without a cache"
+            )
+        self.model = model
+        self._cache_name = cache_names[0]
+        self.vocab_size = int(head.weight.shape[0])
+        self.eos_token_id = self._special("eos")
+        self.pad_token_id: int | None = next(iter(self._special("pad")), None)
+        self._new_cache()  # an unsupported kind is refused here, not at the first select
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model wants its ids."""
+        return self.model.device  # type: ignore[no-any-return]
+
+    def prefill(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, _HFState]:
+        """Run the prompts; only the last position's logits are formed."""
+        ids = ids.to(self.device)
+        state = _HFState(self._new_cache(), None, None, ids.shape[1])
+        extra: dict[str, Tensor] = {}
+        if not bool(mask.all()):  # without padding no mask at all: the model's faster path
+            state.mask = mask.to(self.device, torch.int64)
+            position = (state.mask.cumsum(1) - 1).clamp_(min=0)
+            state.position = position[:, -1:] + 1
+            extra = {"attention_mask": state.mask, "position_ids": position}
+        return self._forward(ids, state, extra, 1)[:, 0], state
+
+    def step(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
+        """Run one token per row on the cache."""
+        logits, state = self._append(tokens[:, None], state)
+        return logits[:, 0], state
+
+    def extend(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
+        """Run k given tokens per row, int64 [B, k]; return the logits after each, [B, k, V]."""
+        if not any(state.cache.is_linear):
+            return self._append(tokens, state)
+        # A recurrent layer continues from its state one token at a time.
+        logits = []
+        for column in tokens.unbind(1):
+            one, state = self.step(column, state)
+            logits.append(one)
+        return torch.stack(logits, 1), state
+
+    def _append(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
+        count = tokens.shape[1]
+        state.length += count
+        extra: dict[str, Tensor] = {}
+        if state.mask is not None and state.position is not None:
+            if state.length > state.mask.shape[1]:  # double: O(1) per token on average
+                grown = max(state.length, 2 * state.mask.shape[1]) - state.mask.shape[1]
+                state.mask = torch.nn.functional.pad(state.mask, (0, grown), value=1)
+            offsets = torch.arange(count, device=state.position.device)
+            extra = {"position_ids": state.position + offsets}
+            if self._cache_name == "past_key_values":  # a recurrent state holds no padding
+                extra["attention_mask"] = state.mask[:, : state.length]
+            state.position = state.position + count
+        return self._forward(tokens.to(self.device), state, extra, count), state
+
+    def select(self, state: _HFState, index: Tensor) -> _HFState:
+        """Gather the rows of the cache; the given state keeps its own tensors."""
+        index = index.to(self.device)
+        cache = copy.copy(state.cache)
+        cache.layers = [_copy_layer(layer) for layer in state.cache.layers]
+        cache.reorder_cache(index)  # also takes an index of another length
+        return _HFState(
+            cache,
+            None if state.mask is None else state.mask[index],
+            None if state.position is None else state.position[index],
+            state.length,
+        )
+
+    def _forward(self, ids: Tensor, state: _HFState, extra: dict[str, Tensor], keep: int) -> Tensor:
+        """Return the logits [B, keep, V] of the last positions."""
+        kwargs: dict[str, Any] = {k: v for k, v in extra.items() if k in self._accepts}
+        kwargs[self._cache_name] = state.cache
+        if "logits_to_keep" in self._accepts:
+            kwargs["logits_to_keep"] = keep
+        out = self.model(input_ids=ids, use_cache=True, return_dict=True, **kwargs)
+        return out.logits[:, -keep:]  # type: ignore[no-any-return]
+
+    def _special(self, kind: str) -> tuple[int, ...]:
+        """Return the model's own eos or pad ids: generation config first, then config."""
+        value = None
+        for config in (getattr(self.model, "generation_config", None), self.model.config):
+            if value is None:
+                value = getattr(config, f"{kind}_token_id", None)
+        items = [value] if isinstance(value, int) else list(value or ())
+        # Some checkpoints carry ids outside of the vocabulary (-1): no token, so as good as none.
+        return tuple(int(i) for i in items if 0 <= i < self.vocab_size)
+
+    def _new_cache(self) -> Any:
+        from transformers import DynamicCache, cache_utils
+
+        cache = DynamicCache(config=self.model.config)
+        for layer in cache.layers:
+            kind = type(layer)
+            # A layer class of the model's own that inherits its gather may hold more than it knows.
+            known = kind.__module__ == cache_utils.__name__ or "reorder_cache" in vars(kind)
+            if not known:
+                raise TypeError(
+                    "HFCausalLM: the cache of model must be gatherable by rows, got "
+                    f"{kind.__name__} in {_name(self.model)}; wrap its forward in FunctionLM to "
+                    "run without a cache"
+                )
+        return cache
+
+
+def _copy_layer(layer: Any) -> Any:
+    """Copy a layer and its dicts of tensors, so that a gather rebinds the copy's entries only."""
+    new = copy.copy(layer)
+    for key, value in vars(layer).items():
+        if isinstance(value, dict | list):
+            setattr(new, key, copy.copy(value))
+    return new
+
+
+def _name(model: Any) -> str:
+    return type(model).__name__

@@ -1,0 +1,112 @@
+"""Checks and normal form of prompts: left-padded int64 ids with a bool mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Prompts", "as_prompts", "token_ids", "trim"]
+
+Prompts = Tensor | Sequence[Sequence[int]]
+
+
+def token_ids(name: str, value: int | Sequence[int] | None, vocab_size: int) -> tuple[int, ...]:
+    """Token ids as a tuple; None and () are empty."""
+    items = () if value is None else (value,) if isinstance(value, int) else tuple(value)
+    for item in items:
+        if not 0 <= item < vocab_size:
+            raise ValueError(f"{name} must be in [0, {vocab_size}), got {item}")
+    return tuple(int(item) for item in items)
+
+
+def trim(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Drop the leading columns that are padding in every row."""
+    width = int(mask.sum(1).max())
+    return ids[:, ids.shape[1] - width :], mask[:, mask.shape[1] - width :]
+
+
+def as_prompts(
+    where: str, input_ids: Prompts, attention_mask: Tensor | None, vocab_size: int, pad: int
+) -> tuple[Tensor, Tensor]:
+    """Normalise prompts.
+
+    Parameters
+    ----------
+    where : str
+        Function named in errors.
+    input_ids : int64 [P, T] or list of P lists
+        Left padded, or ragged.
+    attention_mask : [P, T], optional
+        Nonzero at real tokens; only together with a tensor.
+    vocab_size, pad : int
+        Ids must be in [0, V); padding is overwritten by `pad`.
+
+    Returns
+    -------
+    ids int64 [P, T], mask bool [P, T]
+        Left padded, without columns that are padding in every row.
+    """
+    if isinstance(input_ids, Tensor):
+        ids, mask = _from_tensor(where, input_ids, attention_mask)
+    else:
+        ids, mask = _from_lists(where, input_ids, attention_mask)
+    empty = (~mask.any(1)).nonzero()[:, 0].tolist()
+    if empty:
+        raise ValueError(
+            f"{where}: input_ids must have at least one token in every prompt, got empty prompts "
+            f"{empty[:8]}; start them with the model's BOS token"
+        )
+    if bool((mask[:, :-1] & ~mask[:, 1:]).any()):
+        rows = (mask[:, :-1] & ~mask[:, 1:]).any(1).nonzero()[:, 0].tolist()
+        raise ValueError(
+            f"{where}: attention_mask must be left padding (zeros, then ones), got right or inner "
+            f"padding in rows {rows[:8]}; tokenize with padding_side='left' or pass a list of lists"
+        )
+    wrong = mask & ((ids < 0) | (ids >= vocab_size))
+    if bool(wrong.any()):
+        row, column = wrong.nonzero()[0].tolist()
+        raise ValueError(
+            f"{where}: input_ids must be in [0, V) = [0, {vocab_size}), got "
+            f"{int(ids[row, column])} in row {row}"
+        )
+    return trim(torch.where(mask, ids, pad), mask)
+
+
+def _from_tensor(where: str, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    if ids.dim() != 2 or ids.numel() == 0:
+        raise ValueError(
+            f"{where}: input_ids must be [P >= 1, T >= 1] or a list of lists, got {list(ids.shape)}"
+        )
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise TypeError(f"{where}: input_ids must be integers, got {ids.dtype}")
+    if mask is None:
+        return ids.long(), torch.ones_like(ids, dtype=torch.bool)
+    if mask.shape != ids.shape:
+        raise ValueError(
+            f"{where}: attention_mask must be [P, T] = {list(ids.shape)}, got {list(mask.shape)}"
+        )
+    return ids.long(), mask.to(ids.device).ne(0)
+
+
+def _from_lists(
+    where: str, rows: Sequence[Sequence[int]], mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    if mask is not None:
+        raise ValueError(
+            f"{where}: attention_mask must be None when input_ids is a list of lists, got a mask"
+        )
+    if len(rows) == 0 or any(isinstance(row, int) for row in rows):
+        raise ValueError(
+            f"{where}: input_ids must be [P >= 1, T >= 1] or a list of lists of ids, got "
+            + ("no prompt" if len(rows) == 0 else "a flat list; wrap it: [ids]")
+        )
+    width = max(1, max(len(row) for row in rows))
+    ids = torch.zeros(len(rows), width, dtype=torch.int64)
+    mask = torch.zeros(len(rows), width, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        if len(row) > 0:
+            ids[i, width - len(row) :] = torch.as_tensor(row, dtype=torch.int64)
+            mask[i, width - len(row) :] = True
+    return ids, mask

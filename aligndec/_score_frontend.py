@@ -1,0 +1,209 @@
+"""Scoring of given tokens over a table of ops: checks, leading dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec import _checks as check
+from aligndec._layout import broadcast, pieces
+from aligndec._step_types import AnyAdaptor, Ops, Step, is_strict, raise_if_bad
+from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, rows_of
+from aligndec.state import SequenceState
+
+__all__ = ["ScoreFrontend"]
+
+
+class ScoreFrontend:
+    """`score`, `score_grid` and `kept_mask` over the ops that `table()` returns."""
+
+    def __init__(self, table: Callable[[], Ops]) -> None:
+        self._table = table
+
+    def score(
+        self,
+        logits: Tensor,
+        tokens: Tensor,
+        adaptor: AnyAdaptor = Adaptor(),
+        *,
+        state: SequenceState | None = None,
+        allowed: Tensor | None = None,
+        valid_vocab: int | None = None,
+        strict: bool | None = None,
+    ) -> Step:
+        """Return the books of given tokens: what `sample` would have reported for them.
+
+        Without a state, `log_p`, `log_q` and `log_z` have gradients with respect to the logits
+        (the kept set held fixed).
+
+        Parameters
+        ----------
+        logits : Tensor
+            [..., V], as in `sample`.
+        tokens : Tensor
+            int64 [...], below V; negative ones are skipped (status 4, zeros). Leading dimensions
+            broadcast; a row that serves several tokens is read in place, never repeated.
+        adaptor : Adaptor, sequence of Adaptors, or PackedAdaptors
+            One, one per result, or one per index of the first dimension.
+        state : SequenceState, optional
+            Receives the sums in place; then logits are [B, V], tokens [B], without gradients.
+        allowed, valid_vocab, strict
+            As in `sample`; `allowed` has leading dimensions that broadcast with the logits'.
+
+        Returns
+        -------
+        Step
+            Fields [...]. A token outside the kept set has status 3 and `log_q` = −inf.
+
+        Raises
+        ------
+        BadLogitsError
+            As in `sample`.
+        """
+        ops = self._table()
+        vocab = check.logits_of("score", logits, ops.dtypes, state is not None)
+        device = logits.device
+        check.token_ids("score", tokens, vocab, device)
+        shape = _broadcast("score", logits, tokens)
+        params = check.adaptor_params("score", adaptor, shape, device)
+        valid = check.valid_ids("score", valid_vocab, vocab)
+        strict = is_strict(strict, logits)
+        if allowed is not None:
+            allowed = check.allowed_mask("score", allowed, vocab, shape, device)
+        if state is not None:
+            out = self._score_into(ops, state, logits, tokens, params, allowed, valid, strict)
+        elif logits.dim() == 2 and tokens.dim() == 1 and logits.shape[:1] == tokens.shape:
+            tokens = tokens.contiguous()
+            out = ops.score(logits, params, allowed, valid, tokens, None)[:9]
+        else:
+            flat, start, parts = tokens.expand(shape).reshape(-1).contiguous(), 0, []
+            for piece in pieces(logits, allowed, shape, share=True):
+                here = slice(start, start := start + piece.size)
+                own = params if params.shape[0] == 1 else params[here]
+                parts.append(
+                    ops.score(piece.logits, own, piece.allowed, valid, flat[here], piece.rows)[:9]
+                )
+            out = [torch.cat(f).reshape(shape) for f in zip(*parts, strict=True)]
+        return raise_if_bad("score", Step(*out)) if strict else Step(*out)
+
+    def _score_into(
+        self,
+        ops: Ops,
+        state: SequenceState,
+        logits: Tensor,
+        tokens: Tensor,
+        params: Tensor,
+        allowed: Tensor | None,
+        valid: int,
+        strict: bool,
+    ) -> Any:
+        batch = logits.shape[0]
+        check.state_of("score", state, batch, logits.device)
+        tokens = check.vector("score", "tokens", tokens, batch, logits.device)
+        if logits.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                "score: logits must not require grad when a state is given, got requires_grad=True "
+                "(score without a state, or under torch.no_grad())"
+            )
+        return ops.step(
+            *(logits.detach(), params, allowed, valid, tokens, 0, None, None, 0, None, None),
+            *(state.sums, state.length, state.finished, state.eos, state.pad_token_id, strict),
+        )
+
+    def score_grid(
+        self,
+        logits: Tensor,
+        tokens: Tensor,
+        adaptors: Sequence[Adaptor],
+        *,
+        allowed: Tensor | None = None,
+        valid_vocab: int | None = None,
+    ) -> Step:
+        """Return the books of given tokens under each of A adaptors, with one read of the logits.
+
+        Parameters
+        ----------
+        logits, tokens, allowed, valid_vocab
+            As in `score`.
+        adaptors : sequence of A Adaptors
+            Each is applied to every row.
+
+        Returns
+        -------
+        Step
+            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised.
+        """
+        ops = self._table()
+        vocab = check.logits_of("score_grid", logits, ops.dtypes, False)
+        device = logits.device
+        check.token_ids("score_grid", tokens, vocab, device)
+        shape = _broadcast("score_grid", logits, tokens)
+        if isinstance(adaptors, PackedAdaptors):
+            params = adaptors.params.to(device).expand(adaptors.batch, -1)
+        else:
+            params = rows_of(as_list("score_grid", adaptors)).to(device)
+        valid = check.valid_ids("score_grid", valid_vocab, vocab)
+        if allowed is not None:
+            allowed = check.allowed_mask("score_grid", allowed, vocab, shape, device)
+        flat, start, parts = tokens.expand(shape).reshape(-1).contiguous(), 0, []
+        for piece in pieces(logits.detach(), allowed, shape, share=False):
+            here = slice(start, start := start + piece.size)
+            one = ops.grid(piece.logits, params, piece.allowed, valid, flat[here])
+            parts.append(one[:9])
+        fields = [torch.cat(f, 1) for f in zip(*parts, strict=True)]
+        return Step(
+            *(
+                f.reshape(-1, *shape) if f.numel() else f.new_empty(len(params), *shape)
+                for f in fields
+            )
+        )
+
+    def kept_mask(
+        self,
+        logits: Tensor,
+        adaptor: AnyAdaptor = Adaptor(),
+        *,
+        allowed: Tensor | None = None,
+        valid_vocab: int | None = None,
+    ) -> Tensor:
+        """Return the kept set of every row.
+
+        Parameters
+        ----------
+        logits, adaptor, allowed, valid_vocab
+            As in `score`.
+
+        Returns
+        -------
+        Tensor
+            bool [..., V]; all False in bad rows.
+        """
+        ops = self._table()
+        vocab = check.logits_of("kept_mask", logits, ops.dtypes, False)
+        shape, device = logits.shape[:-1], logits.device
+        params = check.adaptor_params("kept_mask", adaptor, shape, device)
+        valid = check.valid_ids("kept_mask", valid_vocab, vocab)
+        if allowed is not None:
+            allowed = check.allowed_mask("kept_mask", allowed, vocab, shape, device)
+        start, parts = 0, []
+        for piece in pieces(logits.detach(), allowed, shape, share=False):
+            here = slice(start, start := start + piece.size)
+            own = params if params.shape[0] == 1 else params[here]
+            parts.append(ops.mask(piece.logits, own, piece.allowed, valid))
+        return torch.cat(parts).reshape(logits.shape)
+
+
+def _broadcast(function: str, logits: Tensor, tokens: Tensor) -> tuple[int, ...]:
+    lead, given = logits.shape[:-1], tokens.shape
+    if lead == given:
+        return tuple(lead)
+    try:
+        return broadcast(lead, given)
+    except RuntimeError:
+        raise ValueError(
+            f"{function}: tokens must broadcast with the leading dimensions of logits "
+            f"{list(lead)}, got {list(given)}"
+        ) from None

@@ -1,0 +1,129 @@
+"""Teacher-forced scoring of given strings; nothing of size [B, T, V] is formed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec._prompts import Prompts, as_prompts, token_ids, trim
+from aligndec.adaptors import Adaptor
+from aligndec.generation import StringScores
+from aligndec.models import StepLM, as_step_lm
+from aligndec.step import score_grid
+
+__all__ = ["score_strings"]
+
+# Known tokens are fed in blocks where the model can: the logits of a block stay below this size.
+BLOCK_BYTES, MAX_BLOCK = 1 << 25, 32
+
+
+@torch.no_grad()
+def score_strings(
+    model: Any,
+    input_ids: Prompts,
+    completions: Sequence[Sequence[int]],
+    adaptors: Sequence[Adaptor] = (Adaptor(),),
+    *,
+    attention_mask: Tensor | None = None,
+    batch_size: int | None = None,
+) -> StringScores:
+    """Sum the fields of the step over given strings, teacher-forced, under A adaptors at once.
+
+    The logits of each position are read once for all adaptors; equal prompts are read once.
+
+    Parameters
+    ----------
+    model : StepLM or transformers.PreTrainedModel
+        The model.
+    input_ids : int64 [N, T] or list of N lists of int
+        One prompt per completion, left padded or ragged.
+    completions : list of N lists of int
+        Token ids, an end token included where the string has one; may be empty.
+    adaptors : sequence of A Adaptor
+        Laws to score under.
+    attention_mask : [N, T], optional
+        Nonzero at real prompt tokens.
+    batch_size : int, optional
+        Rows read together at most; default all.
+
+    Returns
+    -------
+    StringScores
+        Fields [A, N].
+    """
+    lm = as_step_lm(model)
+    adaptors = list(adaptors)
+    if not adaptors or not all(isinstance(a, Adaptor) for a in adaptors):
+        raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors}")
+    ids, mask = as_prompts("score_strings", input_ids, attention_mask, lm.vocab_size, 0)
+    if len(completions) != len(ids):
+        raise ValueError(
+            f"score_strings: completions must be N = {len(ids)} lists, got {len(completions)}"
+        )
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"score_strings: batch_size must be >= 1, got {batch_size}")
+    for i, completion in enumerate(completions):
+        token_ids(f"score_strings: completions[{i}]", list(completion), lm.vocab_size)
+    length = torch.tensor([len(completion) for completion in completions], dtype=torch.int64)
+    # Longest first: the rows that are still running are always the first ones of their batch.
+    order = torch.argsort(length, descending=True, stable=True)
+    sums, status = [], []
+    for rows in torch.split(order, len(order) if batch_size is None else batch_size):
+        texts = [list(completions[i]) for i in rows.tolist()]
+        total, worst = _score_batch(lm, *trim(ids[rows], mask[rows]), texts, adaptors)
+        sums.append(total)
+        status.append(worst)
+    back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
+    fields, worst = torch.cat(sums, 2), torch.cat(status, 1)
+    back = back.to(fields.device)
+    counted = length.to(fields.device).expand(len(adaptors), -1).contiguous()
+    log_p, log_q, log_z, log_kept, kl = fields[:, :, back]
+    return StringScores(log_p, log_q, log_z, log_kept, kl, counted, worst[:, back])
+
+
+def _score_batch(
+    lm: StepLM, ids: Tensor, mask: Tensor, texts: list[list[int]], adaptors: list[Adaptor]
+) -> tuple[Tensor, Tensor]:
+    """Return sums [5, A, B] and worst status [A, B] of strings in descending order of length."""
+    lengths, width = torch.tensor([len(text) for text in texts]), len(texts[0])
+    tokens = torch.full((len(texts), width), -1, dtype=torch.int64)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = torch.tensor(text, dtype=torch.int64)
+    both, inverse = torch.unique(torch.cat([ids, mask.long()], 1), dim=0, return_inverse=True)
+    logits, state = lm.prefill(both[:, : ids.shape[1]], both[:, ids.shape[1] :].bool())
+    logits, state = logits[inverse.to(logits.device), None], lm.select(state, inverse)
+    tokens = tokens.to(logits.device)
+    sums = torch.zeros(5, len(adaptors), len(texts), dtype=torch.float64, device=logits.device)
+    # Bad logits outrank a token outside of the kept set; the table is its own inverse.
+    severity = torch.tensor([0, 3, 2, 1, 0], device=logits.device)
+    worst = torch.zeros_like(sums[0], dtype=torch.int64)
+    t = 0
+    while t < width:
+        rows, block = logits.shape[:2]  # logits [rows, block, V] of the columns from t on
+        # A negative token is past the end of its row and adds zero.
+        step = score_grid(logits, tokens[:rows, t : t + block].contiguous(), adaptors)
+        now = torch.stack([step.log_p, step.log_q, step.log_z, step.log_kept, step.kl])
+        sums[:, :, :rows] += now.sum(3)
+        worst[:, :rows] = torch.maximum(worst[:, :rows], severity[step.status].amax(2))
+        t += block
+        if t >= width:
+            break
+        live = int((lengths > t).sum())
+        if live <= rows // 2:  # finished rows stop costing
+            rows, state = live, lm.select(state, torch.arange(live))
+        logits, state = _advance(lm, tokens[:rows, t - 1 : width - 1].clamp(min=0), state, logits)
+    return sums, severity[worst]
+
+
+def _advance(lm: StepLM, tokens: Tensor, state: Any, like: Tensor) -> tuple[Tensor, Any]:
+    """Feed the first of the known tokens [B, k]: as many as a bounded block of logits allows."""
+    if not hasattr(lm, "extend"):
+        logits, state = lm.step(tokens[:, 0], state)
+        return logits[:, None], state
+    row_bytes = tokens.shape[0] * like.shape[-1] * like.element_size()
+    count = max(1, min(MAX_BLOCK, BLOCK_BYTES // row_bytes))
+    block: tuple[Tensor, Any] = lm.extend(tokens[:, :count], state)
+    return block

@@ -1,0 +1,93 @@
+"""Which kernels run: the compiled extension, or the eager reference."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import torch
+
+from aligndec import _ops, reference
+from aligndec._step_types import Ops
+from aligndec._version import __version__
+
+__all__ = ["build_info", "current_ops", "use_backend"]
+
+_choice: ContextVar[Ops | None] = ContextVar("aligndec_backend", default=None)
+
+
+class _Once:
+    warned = False
+
+
+def current_ops() -> Ops:
+    """Return the ops in use; while compiling, always the registered ones."""
+    if torch.compiler.is_compiling():
+        return _ops.torch_ops
+    chosen = _choice.get()
+    if chosen is not None:
+        return chosen
+    if not (_ops.NATIVE or _Once.warned):
+        _Once.warned = True
+        warnings.warn(
+            "aligndec's compiled kernels are missing: the slow reference backend is used (build "
+            "them with `pip install --no-build-isolation .`)",
+            UserWarning,
+            stacklevel=3,
+        )
+    return _ops.torch_ops
+
+
+@contextmanager
+def use_backend(name: Literal["native", "reference"]) -> Iterator[None]:
+    """Choose the kernels of the fused step inside a `with` block, for this thread or task.
+
+    Parameters
+    ----------
+    name : {"native", "reference"}
+        The compiled kernels, or the eager specification. Compiled graphs (torch.compile) keep the
+        registered kernels either way.
+
+    Raises
+    ------
+    ImportError
+        For "native" when the extension was not built.
+    """
+    if name not in ("native", "reference"):
+        raise ValueError(f"use_backend: name must be 'native' or 'reference', got {name!r}")
+    if name == "native" and not _ops.NATIVE:
+        raise ImportError(
+            "use_backend: aligndec._C is missing: build it with "
+            "`pip install --no-build-isolation .`"
+        )
+    token = _choice.set(_ops.torch_ops if name == "native" else reference.ops)
+    try:
+        yield
+    finally:
+        _choice.reset(token)
+
+
+def build_info() -> dict[str, Any]:
+    """Describe the installation.
+
+    Returns
+    -------
+    dict
+        `version`, `backend` in use ("native" or "reference"); of the extension `torch` (compiled
+        against), `compiler`, `instruction_set` and `cuda_architectures`, None or empty without it.
+    """
+    native = _ops.NATIVE and _choice.get() is not reference.ops
+    info: dict[str, Any] = {
+        "version": __version__,
+        "backend": "native" if native else "reference",
+        "torch": None,
+        "compiler": None,
+        "instruction_set": None,
+        "cuda_architectures": [],
+    }
+    if _ops.extension is not None:
+        info.update(_ops.extension.build_info())
+    return info

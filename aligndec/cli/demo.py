@@ -1,0 +1,95 @@
+"""`aligndec demo`: strings of a real model under several adaptors, with their bookkeeping."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from aligndec.cli import model_store, report
+from aligndec.cli.adaptors import ADAPTORS
+from aligndec.cli.console import CliError, console
+from aligndec.cli.measure import Speed, measure
+from aligndec.cli.prompts import encode, read_prompts
+from aligndec.generate import generate
+
+__all__ = ["run_demo"]
+
+
+def run_demo(
+    *,
+    model: str | None,
+    prompts_file: Path | None,
+    out: Path,
+    names: list[str],
+    max_new_tokens: int,
+    draws: int,
+    seed: int,
+    timing_tokens: int,
+) -> None:
+    """Run the demo and write its records under `out`."""
+    unknown = [name for name in names if name not in ADAPTORS]
+    if unknown:
+        raise CliError(f"--adaptor must be one of {', '.join(ADAPTORS)}, got {unknown[0]!r}")
+    names = list(dict.fromkeys(names))
+    prompts = read_prompts(prompts_file)
+    report.prepare_folder(out)
+    start = time.perf_counter()
+    with console.status("Loading the model (the first time its weights are unpacked: ~20 s)"):
+        loaded = model_store.load(model)
+    console.print(
+        f"{loaded.source}: {loaded.model.num_parameters() / 1e6:.0f} million parameters, "
+        f"{loaded.model.config.vocab_size} tokens, float32, {time.perf_counter() - start:.1f} s",
+        soft_wrap=True,
+    )
+    ids = encode(loaded.tokenizer, prompts)
+    results = []
+    with _progress() as progress:
+        bar = progress.add_task("", total=len(names) * len(ids) * draws * max_new_tokens)
+        for done, name in enumerate(names, 1):
+            progress.update(bar, description=f"{name}: drawing")
+            generation = generate(
+                loaded.model,
+                ids,
+                adaptor=ADAPTORS[name],
+                max_new_tokens=max_new_tokens,
+                seed=seed,
+                num_return_sequences=draws,
+                on_token=lambda rows, tokens: progress.advance(bar, len(rows)),
+                per_token=True,
+            )
+            speed = None
+            if timing_tokens:
+                progress.update(bar, description=f"{name}: timing, in turns with model.generate")
+                speed = _speed(loaded.model, generation, name, draws, timing_tokens)
+            # Strings that end early leave steps of the bar unused.
+            progress.update(bar, completed=done * len(ids) * draws * max_new_tokens)
+            texts = [
+                loaded.tokenizer.decode(completion, skip_special_tokens=True).strip()
+                for completion in generation.completions()
+            ]
+            results.append(report.Result(name, generation, texts, speed))
+    report.show(results, prompts, timing_tokens)
+    for path in report.write(results, prompts, out):
+        console.print(f"wrote {path}", soft_wrap=True)
+    console.print(f"done in {time.perf_counter() - start:.0f} s")
+
+
+def _speed(model: Any, generation: Any, name: str, draws: int, tokens: int) -> Speed:
+    input_ids: Tensor = generation.input_ids
+    mask = generation.attention_mask.long()
+    return measure(model, input_ids, mask, ADAPTORS[name], draws=draws, tokens=tokens)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

@@ -1,0 +1,42 @@
+"""Prompts of the demo: the built-in ones, a file of them, and their token ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aligndec.cli.console import CliError
+
+__all__ = ["PROMPTS", "encode", "read_prompts"]
+
+PROMPTS = (
+    "Describe a lighthouse at dawn in two sentences.",
+    "Give me one good reason to learn to cook.",
+    "Write the first line of a story about a clockmaker.",
+    "Explain to a child why the sky is blue.",
+)
+
+
+def read_prompts(path: Path | None) -> list[str]:
+    """One prompt per non-empty line of `path`, or the built-in ones."""
+    if path is None:
+        return list(PROMPTS)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CliError(f"--prompts must be a text file in UTF-8, got {path} ({error})") from error
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise CliError(f"--prompts must hold at least one line of text, got the empty file {path}")
+    return prompts
+
+
+def encode(tokenizer: Any, prompts: list[str]) -> list[list[int]]:
+    """Token ids of each prompt, in the model's chat template when it has one."""
+    if not getattr(tokenizer, "chat_template", None):
+        return [tokenizer(prompt)["input_ids"] for prompt in prompts]
+    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    return [
+        tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        for chat in chats
+    ]

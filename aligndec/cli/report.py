@@ -1,0 +1,160 @@
+"""What the demo shows at its end: the table, one text per adaptor, the files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from aligndec.cli.console import CliError, console
+from aligndec.cli.measure import Speed
+from aligndec.generation import Generation
+
+__all__ = ["Result", "prepare_folder", "show", "write"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One adaptor: its strings, their texts, and the speed when it was measured."""
+
+    name: str
+    generation: Generation
+    texts: list[str]
+    speed: Speed | None
+
+    def per_token(self, sums: torch.Tensor) -> float:
+        """Mean over all generated tokens of a field that is summed per string."""
+        return float(sums.sum() / self.generation.length.sum().clamp(min=1))
+
+    @property
+    def kept(self) -> float:
+        """Mean mass of the kept set per token, under the scaled law."""
+        columns = self.generation.token_log_kept
+        if columns is None:
+            raise ValueError("kept: generation must hold the per-token fields, got none")
+        inside = torch.arange(columns.shape[1]) < self.generation.length[:, None]
+        return float(columns[inside].exp().mean())
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the output folder now: a typo in its name must not cost a whole run."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CliError(
+            f"--out must be a folder that can be written, got {out} ({error})"
+        ) from error
+
+
+def show(results: list[Result], prompts: list[str], timing_tokens: int) -> None:
+    """Print the books, the speed and a sample text per adaptor."""
+    strings = len(results[0].generation)
+    console.print(_books(results, f"{strings} strings per adaptor, means in nats"))
+    timed = [(result.name, result.speed) for result in results if result.speed is not None]
+    if timed:
+        console.print(_speeds(timed, f"{strings} strings of {timing_tokens} tokens each"))
+        console.print(
+            "Without an end token, fastest of two runs in turns. aligndec keeps all the books "
+            "meanwhile, model.generate none.\n",
+            style="dim",
+        )
+    console.print(f"“{prompts[0]}”", style="bold", markup=False)
+    for result in results:
+        text = " ".join(result.texts[0].split()) or "(empty)"
+        console.print(Text.assemble((f"{result.name}: ", "cyan"), text))
+    console.print()
+
+
+def _books(results: list[Result], title: str) -> Table:
+    per_string = ("log p\nper string", "log Z\nper string", "KL\nper string")
+    table = _table(title, (*per_string, "log p\nper token", "kept mass\nper token", "eos/cap/err"))
+    for result in results:
+        g = result.generation
+        ends = Counter(g.finish_reason)
+        table.add_row(
+            result.name,
+            f"{float(g.log_p.mean()):.1f}",
+            f"{float(g.log_z.mean()):+.2f}",
+            f"{float(g.kl.mean()):.2f}",
+            f"{result.per_token(g.log_p):.3f}",
+            f"{result.kept:.4f}",
+            "/".join(str(ends[reason]) for reason in ("eos", "length", "error")),
+        )
+    return table
+
+
+def _speeds(timed: list[tuple[str, Speed]], title: str) -> Table:
+    table = _table(title, ("aligndec\ntokens/s", "model.generate\ntokens/s", "ratio"))
+    for name, speed in timed:
+        ratio = speed.aligndec / speed.transformers
+        cells = (f"{speed.aligndec:.0f}", f"{speed.transformers:.0f}", f"{ratio:.2f}x")
+        table.add_row(name, *cells)
+    return table
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("adaptor", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def write(results: list[Result], prompts: list[str], out: Path) -> list[Path]:
+    """Write the records of each adaptor, all strings with their text, and the plot."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    paths = []
+    for result in results:
+        path = out / f"{result.name.replace(' ', '-')}.parquet"
+        result.generation.save(path)
+        paths.append(path)
+    path = out / "samples.parquet"
+    schema = pa.schema(
+        [("adaptor", pa.string()), ("prompt", pa.string()), ("text", pa.string())]
+        + [("draw", pa.int64()), ("length", pa.int64()), ("finish_reason", pa.string())]
+        + [(name, pa.float64()) for name in ("log_p", "log_q", "log_z", "log_kept", "kl")]
+    )
+    pq.write_table(pa.Table.from_pylist(_rows(results, prompts), schema=schema), path)
+    plot = out / "log_p_against_kl.png"
+    _plot(results, plot)
+    return [*paths, path, plot]
+
+
+def _rows(results: list[Result], prompts: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for result in results:
+        g = result.generation
+        numbers = {
+            name: getattr(g, name).tolist()
+            for name in ("draw", "length", "log_p", "log_q", "log_z", "log_kept", "kl")
+        }
+        reasons, index = g.finish_reason, g.prompt_index.tolist()
+        for i, text in enumerate(result.texts):
+            row = {name: values[i] for name, values in numbers.items()}
+            row |= {"adaptor": result.name, "prompt": prompts[index[i]], "text": text}
+            rows.append(row | {"finish_reason": reasons[i]})
+    return rows
+
+
+def _plot(results: list[Result], path: Path) -> None:
+    """Mean log p per token against KL from the model per token."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for result in results:
+        g = result.generation
+        x, y = result.per_token(g.kl), result.per_token(g.log_p)
+        axes.scatter(x, y)
+        axes.annotate(result.name, (x, y), xytext=(4, 4), textcoords="offset points")
+    axes.set_xlabel("KL from the model (nats per token)")
+    axes.set_ylabel("mean log p (nats per token)")
+    figure.savefig(path, dpi=150)

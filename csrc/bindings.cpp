@@ -1,0 +1,51 @@
+// Registers the compiled kernels with torch and offers the module aligndec._C: what was built, and the choice of instruction set.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <torch/library.h>
+
+#include <string>
+#include <vector>
+
+#include "launch.h"
+#include "ops/adaptor_step.h"
+
+#ifndef ALIGNDEC_TORCH_VERSION
+#error "ALIGNDEC_TORCH_VERSION must be defined by the build (setup.py does)"
+#endif
+
+TORCH_LIBRARY_IMPL(aligndec, CPU, m) {
+  m.impl("adaptor_step", &aligndec::adaptor_step);
+  m.impl("adaptor_score", &aligndec::adaptor_score);
+  m.impl("adaptor_grid", &aligndec::adaptor_grid);
+  m.impl("adaptor_mask", &aligndec::adaptor_mask);
+}
+
+namespace {
+
+pybind11::dict build_info() {
+  pybind11::dict info;
+  info["torch"] = ALIGNDEC_TORCH_VERSION;
+  info["compiler"] = __VERSION__;
+  info["instruction_set"] = aligndec::cpu::instruction_set();
+  info["cuda_architectures"] = std::vector<std::string>{};
+  return info;
+}
+
+void set_instruction_set(const std::string& name) {
+  if (!aligndec::cpu::set_instruction_set(name.c_str())) {
+    throw pybind11::value_error(
+        "set_instruction_set: name must be \"baseline\", \"avx2\" or \"avx512\" as this machine has it, got \"" +
+        name + "\"");
+  }
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "Compiled kernels of aligndec; importing it registers them.";
+  m.attr("torch_version") = ALIGNDEC_TORCH_VERSION;
+  m.def("build_info", &build_info, "Versions, compiler and instruction set as a dict.");
+  m.def("instruction_set", &aligndec::cpu::instruction_set, "The instruction set in use.");
+  m.def("set_instruction_set", &set_instruction_set, pybind11::arg("name"),
+        "Choose \"baseline\", \"avx2\" or \"avx512\" for all later calls.");
+}

@@ -1,0 +1,52 @@
+// What the host and the device compiler disagree about, and nothing else: the one file of core/
+// that asks which compiler runs. Everything here gives the same bits on both.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__CUDACC__)
+#define ALIGNDEC_HD __host__ __device__ __forceinline__
+#elif defined(__GNUC__)
+#define ALIGNDEC_HD inline __attribute__((always_inline))
+#else
+#define ALIGNDEC_HD inline
+#endif
+
+namespace aligndec::core {
+
+// The same bits read as another type of the same size.
+template <class To, class From>
+ALIGNDEC_HD To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+// a * b + c in float32 with one rounding. Without a hardware FMA the host calls libm, which is
+// exact too.
+ALIGNDEC_HD float fma32(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rn(a, b, c);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+
+// High 64 bits of the 128-bit product a * b.
+ALIGNDEC_HD uint64_t mul_hi_u64(uint64_t a, uint64_t b) {
+#if defined(__CUDA_ARCH__)
+  return __umul64hi(a, b);
+#elif defined(__SIZEOF_INT128__)
+  __extension__ using u128 = unsigned __int128;
+  return static_cast<uint64_t>((static_cast<u128>(a) * b) >> 64);
+#else
+  const uint64_t a0 = a & 0xffffffffu, a1 = a >> 32, b0 = b & 0xffffffffu, b1 = b >> 32;
+  const uint64_t low = a0 * b0, m1 = a1 * b0, m2 = a0 * b1;
+  const uint64_t carry = ((low >> 32) + (m1 & 0xffffffffu) + (m2 & 0xffffffffu)) >> 32;
+  return a1 * b1 + (m1 >> 32) + (m2 >> 32) + carry;
+#endif
+}
+
+}  // namespace aligndec::core

@@ -1,0 +1,86 @@
+#include "cpu/isa.h"
+
+#include <ATen/Version.h>
+
+#include <atomic>
+#include <cstring>
+#include <string>
+
+#include "launch.h"
+
+namespace aligndec::cpu {
+namespace {
+
+enum class Isa : int { kBaseline, kAvx2, kAvx512 };
+constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
+
+bool is_supported(Isa isa) {
+  if (isa == Isa::kBaseline) return true;
+#if ALIGNDEC_X86_BUILDS
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
+  if (isa == Isa::kAvx2) return avx2;
+  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
+// torch's own choice, which honours ATEN_CPU_CAPABILITY, as far as this machine supports it.
+Isa initial_isa() {
+  const std::string capability = at::get_cpu_capability();
+  Isa isa = Isa::kBaseline;
+  if (capability == "AVX512") isa = Isa::kAvx512;
+  if (capability == "AVX2") isa = Isa::kAvx2;
+  while (!is_supported(isa)) isa = static_cast<Isa>(static_cast<int>(isa) - 1);
+  return isa;
+}
+
+std::atomic<Isa>& current() {
+  static std::atomic<Isa> isa{initial_isa()};
+  return isa;
+}
+
+}  // namespace
+
+const char* instruction_set() { return kNames[static_cast<int>(current().load())]; }
+
+bool set_instruction_set(const char* name) {
+  for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
+    if (std::strcmp(name, kNames[static_cast<int>(isa)]) != 0 || !is_supported(isa)) continue;
+    current().store(isa);
+    return true;
+  }
+  return false;
+}
+
+#if ALIGNDEC_X86_BUILDS
+#define ALIGNDEC_CHOOSE(name)                        \
+  switch (current().load(std::memory_order_relaxed)) { \
+    case Isa::kAvx512:                               \
+      return avx512::name();                         \
+    case Isa::kAvx2:                                 \
+      return avx2::name();                           \
+    default:                                         \
+      return baseline::name();                       \
+  }
+#else
+#define ALIGNDEC_CHOOSE(name) return baseline::name();
+#endif
+
+template <>
+RowKernel<float> row_kernel<float>() {
+  ALIGNDEC_CHOOSE(row_kernel_float)
+}
+template <>
+RowKernel<c10::Half> row_kernel<c10::Half>() {
+  ALIGNDEC_CHOOSE(row_kernel_half)
+}
+template <>
+RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>() {
+  ALIGNDEC_CHOOSE(row_kernel_bfloat16)
+}
+#undef ALIGNDEC_CHOOSE
+
+}  // namespace aligndec::cpu

@@ -1,0 +1,34 @@
+// The builds of the row kernel and the choice between them.
+#pragma once
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include "cpu/row_types.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define ALIGNDEC_X86_BUILDS 1
+#else
+#define ALIGNDEC_X86_BUILDS 0
+#endif
+
+namespace aligndec::cpu {
+
+#define ALIGNDEC_DECLARE_BUILD(isa)                  \
+  namespace isa {                                    \
+  RowKernel<float> row_kernel_float();               \
+  RowKernel<c10::Half> row_kernel_half();            \
+  RowKernel<c10::BFloat16> row_kernel_bfloat16();    \
+  }
+ALIGNDEC_DECLARE_BUILD(baseline)
+#if ALIGNDEC_X86_BUILDS
+ALIGNDEC_DECLARE_BUILD(avx2)
+ALIGNDEC_DECLARE_BUILD(avx512)
+#endif
+#undef ALIGNDEC_DECLARE_BUILD
+
+// The kernel of the instruction set in use.
+template <class T>
+RowKernel<T> row_kernel();
+
+}  // namespace aligndec::cpu

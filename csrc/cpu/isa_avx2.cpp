@@ -1,0 +1,29 @@
+// The row kernel for AVX2 with FMA and F16C.
+#include "cpu/isa.h"
+
+#if ALIGNDEC_X86_BUILDS
+#include <immintrin.h>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+
+#include "core/draw.h"
+#include "core/exp.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,popcnt,bmi,bmi2")
+namespace aligndec::cpu::avx2 {
+
+#include "cpu/portable_select.h"
+//
+#include "cpu/simd_avx2.h"
+//
+#include "cpu/row_kernel.h"
+
+RowKernel<float> row_kernel_float() { return make_row_kernel<float>(); }
+RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
+RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }
+
+}  // namespace aligndec::cpu::avx2
+#pragma GCC pop_options
+#endif

@@ -1,0 +1,33 @@
+// The row kernel for AVX-512.
+#include "cpu/isa.h"
+
+#if ALIGNDEC_X86_BUILDS
+#include <immintrin.h>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+
+#include "core/draw.h"
+#include "core/exp.h"
+
+#pragma GCC push_options
+#pragma GCC diagnostic push
+// gcc 12 takes its own _mm512_undefined_ps for a mistake.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt,bmi,bmi2")
+namespace aligndec::cpu::avx512 {
+
+
+#include "cpu/simd_avx512.h"
+//
+#include "cpu/row_kernel.h"
+
+RowKernel<float> row_kernel_float() { return make_row_kernel<float>(); }
+RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
+RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }
+
+}  // namespace aligndec::cpu::avx512
+#pragma GCC diagnostic pop
+#pragma GCC pop_options
+#endif

@@ -1,0 +1,26 @@
+// The row kernel for any machine.
+#include "cpu/isa.h"
+
+
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+
+#include "core/draw.h"
+#include "core/exp.h"
+
+
+namespace aligndec::cpu::baseline {
+
+#include "cpu/portable_select.h"
+//
+#include "cpu/simd_scalar.h"
+//
+#include "cpu/row_kernel.h"
+
+RowKernel<float> row_kernel_float() { return make_row_kernel<float>(); }
+RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
+RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }
+
+}  // namespace aligndec::cpu::baseline
+

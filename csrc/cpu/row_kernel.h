@@ -1,0 +1,15 @@
+// One build of the row kernel: included once per instruction set, inside its namespace and under its target pragma, after a
+// Simd was defined. No standard container is instantiated here, so that no code for one instruction set can stand in for
+// another's at link time.
+#include "cpu/row_scan.h"
+//
+#include "cpu/row_select.h"
+//
+#include "cpu/row_cut.h"
+//
+#include "cpu/row_draw.h"
+
+template <class T>
+RowKernel<T> make_row_kernel() {
+  return {&scan_row<T>, &cut_row<T>, &draw_row<T>};
+}

@@ -1,0 +1,134 @@
+// Lanes of the row kernel on AVX-512 (F, BW, DQ, VL). Included inside the namespace of its build, under its target pragma;
+// simd_avx2.h and simd_scalar.h offer the same names, and simd_scalar.h documents them.
+
+struct Simd {
+  static constexpr int kLanes = 16;
+  using F = __m512;
+  using M = __mmask16;
+  struct Words {  // bits of 16 doubles, summed as integers
+    __m512i low, high;
+  };
+  struct Wide {
+    __m512d low, high;
+  };
+
+  static F set(float v) { return _mm512_set1_ps(v); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static F load(const c10::BFloat16* p) {
+    const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+  }
+  static F load(const c10::Half* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static F allow(F x, const bool* allowed) {
+    const __m128i flags = _mm_loadu_si128(reinterpret_cast<const __m128i*>(allowed));
+    return _mm512_mask_blend_ps(_mm_test_epi8_mask(flags, flags), set(-INFINITY), x);
+  }
+  static F allow_bits(F x, const uint32_t* words, int64_t lane) {
+    const auto keep = static_cast<M>(words[lane >> 5] >> (lane & 31));
+    return _mm512_mask_blend_ps(keep, set(-INFINITY), x);
+  }
+
+  static void store(float* p, F a) { _mm512_storeu_ps(p, a); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F scale_by_exponent(F a, F magic_n) {
+    const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(magic_n), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), n));
+  }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static float reduce_max(F a) { return _mm512_reduce_max_ps(a); }
+  static float reduce_min(F a) { return _mm512_reduce_min_ps(a); }
+
+  static M between(F x, F lo, F hi) {
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(x, lo, _CMP_GE_OQ), x, hi, _CMP_LE_OQ);
+  }
+  static M equal(F x, F y) { return _mm512_cmp_ps_mask(x, y, _CMP_EQ_OQ); }
+  static uint32_t lanes(M m) { return m; }
+
+  // Largest bit pattern of |x|: above that of infinity there is a NaN.
+  struct Magnitude {
+    __m512i value;
+    Magnitude() : value(_mm512_setzero_si512()) {}
+    void add(F x) {
+      const __m512i bits = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
+      value = _mm512_max_epi32(value, bits);
+    }
+    uint32_t get() const { return static_cast<uint32_t>(_mm512_reduce_max_epi32(value)); }
+  };
+
+  static Wide widen(F a) {
+    return {_mm512_cvtps_pd(_mm512_castps512_ps256(a)),
+            _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1))};
+  }
+  static Words zero_words() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
+  static void add_weights(Words& sum, const Wide& w, double magic) {
+    const __m512d c = _mm512_set1_pd(magic);
+    sum.low = _mm512_add_epi64(sum.low, _mm512_castpd_si512(_mm512_add_pd(w.low, c)));
+    sum.high = _mm512_add_epi64(sum.high, _mm512_castpd_si512(_mm512_add_pd(w.high, c)));
+  }
+  static void add_products(Words& sum, const Wide& w, const Wide& t, double magic) {
+    const __m512d c = _mm512_set1_pd(magic);
+    sum.low = _mm512_add_epi64(sum.low, _mm512_castpd_si512(_mm512_fnmadd_pd(w.low, t.low, c)));
+    sum.high = _mm512_add_epi64(sum.high, _mm512_castpd_si512(_mm512_fnmadd_pd(w.high, t.high, c)));
+  }
+  static uint64_t reduce_words(const Words& sum) {
+    return static_cast<uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(sum.low, sum.high)));
+  }
+  static void store_weights(uint64_t* out, const Wide& w, double magic) {
+    const __m512d c = _mm512_set1_pd(magic);
+    const __m512i origin = _mm512_castpd_si512(c);
+    _mm512_storeu_si512(out, _mm512_sub_epi64(_mm512_castpd_si512(_mm512_add_pd(w.low, c)), origin));
+    _mm512_storeu_si512(out + 8,
+                        _mm512_sub_epi64(_mm512_castpd_si512(_mm512_add_pd(w.high, c)), origin));
+  }
+
+  static int compress(float* x, F v, M keep) {
+    // Compressing in a register and storing all lanes: a compressing store is microcode on some machines.
+    _mm512_storeu_ps(x, _mm512_maskz_compress_ps(keep, v));
+    return __builtin_popcount(keep);
+  }
+
+  // Sums the weights of the keys below and at the pivot.
+  static void split_sums(const uint64_t* key, const uint64_t* weight, int64_t n, uint64_t pivot,
+                         uint64_t& below, uint64_t& equal) {
+    const __m512i p = _mm512_set1_epi64(static_cast<long long>(pivot));
+    __m512i sum_below = _mm512_setzero_si512(), sum_equal = _mm512_setzero_si512();
+    for (int64_t i = 0; i < n; i += 8) {
+      const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
+      const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
+      const __m512i w = weight ? _mm512_maskz_loadu_epi64(valid, weight + i) : _mm512_set1_epi64(1);
+      sum_below = _mm512_mask_add_epi64(sum_below, _mm512_mask_cmplt_epu64_mask(valid, k, p),
+                                        sum_below, w);
+      sum_equal = _mm512_mask_add_epi64(sum_equal, _mm512_mask_cmpeq_epu64_mask(valid, k, p),
+                                        sum_equal, w);
+    }
+    below = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_below));
+    equal = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_equal));
+  }
+
+  // Keeps, in place, the keys below (or above) the pivot with their weights.
+  static int64_t partition(uint64_t* key, uint64_t* weight, int64_t n, uint64_t pivot, bool below) {
+    const __m512i p = _mm512_set1_epi64(static_cast<long long>(pivot));
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i += 8) {
+      const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
+      const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
+      const __mmask8 keep = below ? _mm512_mask_cmplt_epu64_mask(valid, k, p)
+                                  : _mm512_mask_cmpgt_epu64_mask(valid, k, p);
+      // Written lanes never pass the lanes already read: kept <= i.
+      const __m512i w = weight ? _mm512_maskz_loadu_epi64(valid, weight + i) : k;
+      const int count = __builtin_popcount(keep);
+      const auto head = static_cast<__mmask8>((1u << count) - 1);
+      _mm512_mask_storeu_epi64(key + kept, head, _mm512_maskz_compress_epi64(keep, k));
+      if (weight)
+        _mm512_mask_storeu_epi64(weight + kept, head, _mm512_maskz_compress_epi64(keep, w));
+      kept += count;
+    }
+    return kept;
+  }
+};

@@ -1,0 +1,67 @@
+// Lanes of the row kernel, one at a time: the baseline build and the documentation of what a Simd offers. Every build
+// computes the same bits: fma is fused everywhere and sums are integers.
+
+struct Simd : PortableSelect {
+  static constexpr int kLanes = 1;
+  using F = float;      // kLanes floats
+  using M = uint32_t;   // one bit a lane
+  using Wide = double;  // kLanes doubles
+  using Words = uint64_t;
+
+  static F set(float v) { return v; }
+  // Loads kLanes logits and converts them to float32, exactly.
+  static F load(const float* p) { return *p; }
+  static F load(const c10::BFloat16* p) { return static_cast<float>(*p); }
+  static F load(const c10::Half* p) { return static_cast<float>(*p); }
+  // Puts -inf where the token is not allowed (flags from this lane on; bit `lane` of a row of words).
+  static F allow(F x, const bool* allowed) { return *allowed ? x : -INFINITY; }
+  static F allow_bits(F x, const uint32_t* words, int64_t lane) {
+    return (words[lane >> 5] >> (lane & 31)) & 1u ? x : -INFINITY;
+  }
+
+  static void store(float* p, F a) { *p = a; }
+  static F add(F a, F b) { return a + b; }
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F fma(F a, F b, F c) { return __builtin_fmaf(a, b, c); }
+  static F max(F a, F b) { return a > b ? a : b; }
+  // a * 2^n, where the low mantissa bits of magic_n hold n; no overflow, no subnormal.
+  static F scale_by_exponent(F a, F magic_n) {
+    return core::bit_cast<float>(core::bit_cast<uint32_t>(a) + (core::bit_cast<uint32_t>(magic_n) << 23));
+  }
+  static F min(F a, F b) { return a < b ? a : b; }
+  static float reduce_max(F a) { return a; }
+  static float reduce_min(F a) { return a; }
+
+  static M between(F x, F lo, F hi) { return x >= lo && x <= hi; }
+  static M equal(F x, F y) { return x == y; }
+  static uint32_t lanes(M m) { return m; }
+
+  // Largest bit pattern of |x|: above that of infinity there is a NaN.
+  struct Magnitude {
+    uint32_t value = 0;
+    void add(F x) { const uint32_t bits = core::bit_cast<uint32_t>(x) & 0x7fffffffu;
+      value = bits > value ? bits : value; }
+    uint32_t get() const { return value; }
+  };
+
+  static Wide widen(F a) { return a; }
+  static Words zero_words() { return 0; }
+  // Adds RNE(w * 2^43), and RNE(-w * t * 2^43), as the bits of a double near `magic` (fixed_point.h).
+  static void add_weights(Words& sum, Wide w, double magic) {
+    sum += core::bit_cast<uint64_t>(w + magic);
+  }
+  static void add_products(Words& sum, Wide w, Wide t, double magic) {
+    sum += core::bit_cast<uint64_t>(magic - w * t);  // the product of two floats is exact in a double
+  }
+  static uint64_t reduce_words(Words sum) { return sum; }
+  static void store_weights(uint64_t* out, Wide w, double magic) {
+    *out = core::bit_cast<uint64_t>(w + magic) - core::bit_cast<uint64_t>(magic);
+  }
+
+  // Appends the kept lanes; may write up to kLanes entries. Returns how many were kept.
+  static int compress(float* x, F v, M keep) {
+    *x = v;
+    return static_cast<int>(keep);
+  }
+};

@@ -1,0 +1,97 @@
+// What crosses the border between the torch wrappers (ops/) and the kernels (cpu/, cuda/): plain pointers, sizes and strides.
+#pragma once
+
+#include <cstdint>
+
+namespace aligndec {
+
+enum class LogitType : int { kFloat, kHalf, kBFloat16 };
+
+// Logits [rows, n] (ids [0, n) can exist), their mask and the packed parameters. Strides in elements; 0 repeats a row.
+struct RowBatch {
+  const void* logits;
+  LogitType type;
+  int64_t rows, n, stride;
+  const bool* allowed;  // or null
+  int64_t allowed_stride;
+  const uint32_t* allowed_bits;  // or null
+  int64_t allowed_bits_stride;
+  const double* params;  // core::Rule's columns
+  int64_t params_stride;
+};
+
+// Where the random bits of entry i come from: the first that is not null.
+struct BitSource {
+  const double* uniforms;
+  const int64_t* seeds;  // else seed
+  int64_t seed;
+  const int64_t* sequence_ids;  // else i
+  const int64_t* positions;     // else position
+  int64_t position;
+};
+
+// Running sums of a batch, one entry a string; sums [5, batch].
+struct StateRef {
+  double* sums;  // null: no state
+  int64_t* length;
+  bool* finished;
+  const int64_t* eos;
+  int64_t n_eos, pad;
+  bool strict;  // commit nothing when a row is bad
+};
+
+// The nine fields of a Step, each [count]; cut [4, count] and mass [2, count] where wanted.
+struct StepFields {
+  int64_t* token;
+  double *log_p, *log_q, *log_z, *log_kept, *entropy, *kl;
+  int64_t *n_kept, *status;
+  double* cut;
+  int64_t* mass;
+};
+
+// Draws (tokens null) or scores one token for each of `count` entries; entry i looks at row row_of[i], or i.
+struct StepArgs {
+  RowBatch batch;
+  int64_t count;
+  const int64_t* tokens;
+  const int64_t* row_of;
+  BitSource bits;
+  StateRef state;
+  StepFields out;
+};
+
+// Scores tokens [rows] under `adaptors` rules; fields [adaptors, rows].
+struct GridArgs {
+  RowBatch batch;  // params_stride steps from adaptor to adaptor
+  int64_t adaptors;
+  const int64_t* tokens;
+  StepFields out;
+};
+
+// The kept set itself: mask [rows, vocab].
+struct MaskArgs {
+  RowBatch batch;
+  bool* mask;
+  int64_t vocab;
+};
+
+// Gradient of log_p, log_q and log_z with the kept set held fixed: grad_logits [rows, vocab], written whole.
+struct BackwardArgs {
+  RowBatch batch;
+  int64_t count, vocab;
+  const int64_t *tokens, *row_of, *status;
+  const double *grad_log_p, *grad_log_q, *grad_log_z;
+  const double* cut;  // [4, count]
+  void* grad_logits;
+};
+
+namespace cpu {
+void launch_adaptor_step(const StepArgs& args);
+void launch_adaptor_grid(const GridArgs& args);
+void launch_adaptor_mask(const MaskArgs& args);
+const char* instruction_set();
+// "avx512", "avx2" or "baseline"; false when this machine or this build lacks it.
+bool set_instruction_set(const char* name);
+}  // namespace cpu
+
+}  // namespace aligndec

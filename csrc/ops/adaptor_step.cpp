@@ -1,0 +1,186 @@
+// The ops of the fused step: checks, allocation and launch.
+#include "ops/adaptor_step.h"
+
+#include <ATen/ops/empty.h>
+
+#include "checks.h"
+#include "core/adaptor_rules.h"
+#include "core/state.h"
+#include "launch.h"
+
+namespace aligndec {
+namespace {
+
+using OptionalTensor = std::optional<Tensor>;
+
+LogitType logit_type(const char* op, const Tensor& logits) {
+  switch (logits.scalar_type()) {
+    case at::kFloat:
+      return LogitType::kFloat;
+    case at::kHalf:
+      return LogitType::kHalf;
+    case at::kBFloat16:
+      return LogitType::kBFloat16;
+    default:
+      TORCH_CHECK_TYPE(false, op, ": logits must be float32, float16 or bfloat16, got ",
+                       c10::toString(logits.scalar_type()));
+  }
+}
+
+// `entries` rows of parameters are wanted: one for all, or one each.
+RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
+                   const OptionalTensor& allowed, int64_t valid_vocab, int64_t entries) {
+  TORCH_CHECK_VALUE(logits.dim() == 2 && (logits.size(1) <= 1 || logits.stride(1) == 1), op,
+                    ": logits must be [R, V] with stride 1 in V, got ", logits.sizes(), " with strides ",
+                    logits.strides());
+  const int64_t rows = logits.size(0), vocab = logits.size(1);
+  TORCH_CHECK_VALUE(vocab <= int64_t{1} << 20, op, ": logits must have V <= 2^20, got ", vocab);
+  TORCH_CHECK_VALUE(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ", vocab,
+                    "], got ", valid_vocab);
+  TORCH_CHECK_VALUE(params.scalar_type() == at::kDouble && params.dim() == 2 &&
+                        (params.size(0) == 1 || params.size(0) == entries) &&
+                        params.size(1) == core::kRuleColumns && params.is_contiguous() &&
+                        params.device() == logits.device(),
+                    op, ": params must be a contiguous float64 [1 or ", entries, ", ", core::kRuleColumns,
+                    "], got ", params.sizes());
+  RowBatch batch{};
+  batch.logits = logits.const_data_ptr();
+  batch.type = logit_type(op, logits);
+  batch.rows = rows;
+  batch.n = valid_vocab;
+  batch.stride = logits.stride(0);
+  batch.params = params.const_data_ptr<double>();
+  batch.params_stride = params.size(0) == 1 ? 0 : core::kRuleColumns;
+  if (allowed) {
+    const bool bits = allowed->scalar_type() == at::kInt;
+    const int64_t width = bits ? (vocab + 31) / 32 : vocab;
+    TORCH_CHECK_VALUE((bits || allowed->scalar_type() == at::kBool) && allowed->dim() == 2 &&
+                          (allowed->size(0) == 1 || allowed->size(0) == rows) &&
+                          allowed->size(1) == width && (width <= 1 || allowed->stride(1) == 1) &&
+                          allowed->device() == logits.device(),
+                      op, ": allowed must be bool [R, V] or int32 [R, ceil(V/32)], got ",
+                      c10::toString(allowed->scalar_type()), " ", allowed->sizes());
+    const int64_t stride = allowed->size(0) == 1 ? 0 : allowed->stride(0);
+    if (bits) {
+      batch.allowed_bits = reinterpret_cast<const uint32_t*>(allowed->const_data_ptr<int32_t>());
+      batch.allowed_bits_stride = stride;
+    } else {
+      batch.allowed = allowed->const_data_ptr<bool>();
+      batch.allowed_stride = stride;
+    }
+  }
+  return batch;
+}
+
+// The nine tensors of a Step.
+struct Fields {
+  Tensor token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status;
+
+  Fields(at::IntArrayRef shape, const Tensor& logits) {
+    const auto whole = logits.options().dtype(at::kLong), real = logits.options().dtype(at::kDouble);
+    for (Tensor* t : {&token, &n_kept, &status}) *t = at::empty(shape, whole);
+    for (Tensor* t : {&log_p, &log_q, &log_z, &log_kept, &entropy, &kl}) *t = at::empty(shape, real);
+  }
+  StepFields pointers() const {
+    const auto real = [](const Tensor& t) { return t.mutable_data_ptr<double>(); };
+    const auto whole = [](const Tensor& t) { return t.mutable_data_ptr<int64_t>(); };
+    return {whole(token), real(log_p),   real(log_q),   real(log_z),   real(log_kept), real(entropy),
+            real(kl),     whole(n_kept), whole(status), nullptr,       nullptr};
+  }
+  StepTensors tensors() const {
+    return {token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status};
+  }
+};
+
+}  // namespace
+
+StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                         int64_t valid_vocab, const OptionalTensor& tokens, int64_t seed,
+                         const OptionalTensor& seeds, const OptionalTensor& sequence_ids,
+                         int64_t position, const OptionalTensor& positions,
+                         const OptionalTensor& uniforms, const OptionalTensor& sums,
+                         const OptionalTensor& length, const OptionalTensor& finished,
+                         const OptionalTensor& eos, int64_t pad, bool strict) {
+  constexpr const char* kOp = "adaptor_step";
+  const int64_t rows = logits.size(0);
+  StepArgs args{};
+  args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, rows);
+  args.count = rows;
+  check_vector(kOp, "tokens", tokens, at::kLong, rows, logits);
+  check_vector(kOp, "seeds", seeds, at::kLong, rows, logits);
+  check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, rows, logits);
+  check_vector(kOp, "positions", positions, at::kLong, rows, logits);
+  check_vector(kOp, "uniforms", uniforms, at::kDouble, rows, logits);
+  args.tokens = const_data_or_null<int64_t>(tokens);
+  args.bits = {const_data_or_null<double>(uniforms), const_data_or_null<int64_t>(seeds), seed,
+               const_data_or_null<int64_t>(sequence_ids), const_data_or_null<int64_t>(positions), position};
+  args.state.pad = pad;
+  if (sums) {
+    TORCH_CHECK_VALUE(length && finished, kOp, ": sums, length and finished must be given together");
+    TORCH_CHECK_VALUE(sums->scalar_type() == at::kDouble && sums->dim() == 2 &&
+                          sums->size(0) == core::kSums && sums->size(1) == rows && sums->is_contiguous() &&
+                          sums->device() == logits.device(),
+                      kOp, ": sums must be a contiguous float64 [", core::kSums, ", ", rows, "], got ",
+                      sums->sizes());
+    check_vector(kOp, "length", length, at::kLong, rows, logits);
+    check_vector(kOp, "finished", finished, at::kBool, rows, logits);
+    if (eos) check_vector(kOp, "eos", eos, at::kLong, eos->numel(), logits);
+    args.state = {data_or_null<double>(sums), data_or_null<int64_t>(length), data_or_null<bool>(finished),
+                  const_data_or_null<int64_t>(eos), eos ? eos->numel() : 0, pad, strict};
+  }
+  const Fields fields({rows}, logits);
+  args.out = fields.pointers();
+  cpu::launch_adaptor_step(args);
+  return fields.tensors();
+}
+
+ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                           int64_t valid_vocab, const Tensor& tokens, const OptionalTensor& rows) {
+  constexpr const char* kOp = "adaptor_score";
+  const int64_t count = tokens.numel();
+  StepArgs args{};
+  args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
+  args.count = count;
+  check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
+  check_vector(kOp, "rows", rows, at::kLong, count, logits);
+  args.tokens = tokens.const_data_ptr<int64_t>();
+  args.row_of = const_data_or_null<int64_t>(rows);
+  const Fields fields({count}, logits);
+  const Tensor cut = at::empty({4, count}, logits.options().dtype(at::kDouble));
+  const Tensor mass = at::empty({2, count}, logits.options().dtype(at::kLong));
+  args.out = fields.pointers();
+  args.out.cut = cut.mutable_data_ptr<double>();
+  args.out.mass = mass.mutable_data_ptr<int64_t>();
+  cpu::launch_adaptor_step(args);
+  return std::tuple_cat(fields.tensors(), std::make_tuple(cut, mass));
+}
+
+GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                         int64_t valid_vocab, const Tensor& tokens) {
+  constexpr const char* kOp = "adaptor_grid";
+  const int64_t rows = logits.size(0), adaptors = params.size(0);
+  GridArgs args{};
+  args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, adaptors);
+  args.adaptors = adaptors;
+  check_vector(kOp, "tokens", tokens, at::kLong, rows, logits);
+  args.tokens = tokens.const_data_ptr<int64_t>();
+  const Fields fields({adaptors, rows}, logits);
+  const Tensor mass = at::empty({2, adaptors, rows}, logits.options().dtype(at::kLong));
+  args.out = fields.pointers();
+  args.out.mass = mass.mutable_data_ptr<int64_t>();
+  cpu::launch_adaptor_grid(args);
+  return std::tuple_cat(fields.tensors(), std::make_tuple(mass));
+}
+
+Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                    int64_t valid_vocab) {
+  MaskArgs args{};
+  args.batch = row_batch("adaptor_mask", logits, params, allowed, valid_vocab, logits.size(0));
+  const Tensor mask = at::empty(logits.sizes(), logits.options().dtype(at::kBool));
+  args.mask = mask.mutable_data_ptr<bool>();
+  args.vocab = logits.size(1);
+  cpu::launch_adaptor_mask(args);
+  return mask;
+}
+
+}  // namespace aligndec

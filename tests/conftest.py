@@ -1,0 +1,75 @@
+"""Fixtures of the suite: random-state guard, backends, devices."""
+
+import importlib.util
+import os
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import aligndec as ad
+
+HAS_NATIVE = importlib.util.find_spec("aligndec._C") is not None
+
+
+def _require_native() -> None:
+    """Skip without the extension; fail instead where the environment promises it."""
+    if HAS_NATIVE:
+        return
+    if os.environ.get("ALIGNDEC_REQUIRE_NATIVE") == "1":
+        pytest.fail("ALIGNDEC_REQUIRE_NATIVE=1, but aligndec._C is not built")
+    pytest.skip("aligndec._C is not built")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A GPU job must not pass by skipping: FAIL_WITHOUT_CUDA turns the skip into a failure."""
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        if os.environ.get("FAIL_WITHOUT_CUDA"):
+            pytest.fail("FAIL_WITHOUT_CUDA is set, but there is no CUDA device")
+        pytest.skip("no CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def _guard_global_state() -> Iterator[None]:
+    """Restore the random states and the thread count, so that no test depends on another."""
+    python, numpy, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)  # noqa: NPY002
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _backend_of_the_build() -> Iterator[None]:
+    """Without the extension the default backend warns; the suite then names the reference."""
+    if HAS_NATIVE:
+        yield
+    else:
+        with ad.use_backend("reference"):
+            yield
+
+
+@pytest.fixture
+def native() -> None:
+    """For tests that call the extension themselves."""
+    _require_native()
+
+
+@pytest.fixture(params=["reference", "native"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test under both backends."""
+    if request.param == "native":
+        _require_native()
+    with ad.use_backend(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def native_device(request: pytest.FixtureRequest) -> str:
+    """Devices of the native kernel; the reference it is compared with stays on the CPU."""
+    _require_native()
+    return request.param

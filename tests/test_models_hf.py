@@ -1,0 +1,110 @@
+"""transformers models behind the step protocol: every kind of cache, and what is refused."""
+
+import pytest
+import torch
+
+from aligndec._toy import check_step_lm
+from aligndec.models import HFCausalLM, as_step_lm
+
+transformers = pytest.importorskip("transformers")
+
+V = 61
+BASE = dict(
+    vocab_size=V,
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+GQA = {**BASE, "num_key_value_heads": 2}
+SSM = dict(vocab_size=V, hidden_size=32, num_hidden_layers=2, state_size=4)
+GPT2 = dict(vocab_size=V, n_embd=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=[2, 7])
+KINDS = {
+    "Llama": GQA,
+    "GPT2": GPT2,
+    "GPTNeoX": BASE,
+    "Mistral": {**GQA, "sliding_window": 4},
+    "Bloom": {k: v for k, v in BASE.items() if k != "intermediate_size"},
+    "Mamba": SSM,
+    "FalconMamba": SSM,
+    "Lfm2": {**GQA, "layer_types": ["conv", "full_attention"]},
+}
+
+
+def tiny(kind, seed=0, **more):
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{kind}Config")(**{**KINDS[kind], **more})
+    name = "GPT2LMHeadModel" if kind == "GPT2" else f"{kind}ForCausalLM"
+    return getattr(transformers, name)(config).eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_conforms(kind):
+    # Prompts of up to 7 tokens and 6 steps: the sliding window of 4 is full and moves.
+    check_step_lm(HFCausalLM(tiny(kind)), steps=6, atol=2e-5)
+
+
+def test_special_tokens_are_the_models_own():
+    lm = HFCausalLM(tiny("GPT2"))
+    assert lm.eos_token_id == (2, 7)
+    assert lm.pad_token_id is None
+    lm = HFCausalLM(tiny("Llama"))
+    assert (lm.eos_token_id, lm.pad_token_id, lm.vocab_size) == ((2,), 0, V)
+
+
+def test_generation_config_comes_before_config():
+    model = tiny("Llama")
+    model.generation_config.eos_token_id = [5, V + 3]  # an id that no logit has ends nothing
+    assert HFCausalLM(model).eos_token_id == (5,)
+
+
+def test_only_the_last_logits_are_formed():
+    model, shapes = tiny("Llama"), []
+    head = model.get_output_embeddings()
+    head.register_forward_hook(lambda module, args, out: shapes.append(tuple(out.shape)))
+    lm = HFCausalLM(model)
+    ids = torch.ones(3, 5, dtype=torch.int64)
+    _, state = lm.prefill(ids, ids == 1)
+    lm.step(torch.tensor([3, 4, 5]), state)
+    assert shapes == [(3, 1, V), (3, 1, V)]
+
+
+def test_as_step_lm_wraps():
+    assert isinstance(as_step_lm(tiny("GPT2")), HFCausalLM)
+
+
+def test_training_mode_is_refused():
+    with pytest.raises(ValueError, match=r"eval mode.*call model\.eval\(\)"):
+        as_step_lm(tiny("GPT2").train())
+
+
+def test_encoder_decoder_is_refused():
+    config = transformers.T5Config(vocab_size=V, d_model=16, d_kv=4, d_ff=16, num_layers=1)
+    with pytest.raises(TypeError, match="decoder-only, got the encoder-decoder T5"):
+        as_step_lm(transformers.T5ForConditionalGeneration(config).eval())
+
+
+def test_model_without_head_is_refused():
+    model = transformers.LlamaModel(transformers.LlamaConfig(**GQA)).eval()
+    with pytest.raises(TypeError, match=r"language-modelling head.*AutoModelForCausalLM"):
+        as_step_lm(model)
+
+
+def test_model_without_cache_argument_is_refused():
+    config = transformers.RwkvConfig(vocab_size=V, hidden_size=32, num_hidden_layers=2)
+    with pytest.raises(TypeError, match=r"past_key_values or cache_params.*FunctionLM"):
+        as_step_lm(transformers.RwkvForCausalLM(config).eval())
+
+
+def test_cache_that_cannot_be_gathered_is_refused(monkeypatch):
+    class OwnLayer(transformers.cache_utils.DynamicLayer):
+        """Adds a tensor of its own but inherits the gather."""
+
+    from transformers.cache_utils import DYNAMIC_LAYER_TYPE_MAPPING
+
+    monkeypatch.setitem(DYNAMIC_LAYER_TYPE_MAPPING, "full_attention", OwnLayer)
+    with pytest.raises(TypeError, match="gatherable by rows, got OwnLayer in Llama"):
+        as_step_lm(tiny("Llama"))

@@ -1,0 +1,130 @@
+"""torch.library.opcheck over every registered operator: schema, fake kernel, autograd, tracing."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from cases import bits, randn
+from torch import Tensor
+
+import aligndec as ad
+
+ROWS, VOCAB = 3, 37
+
+
+def every_op() -> list[str]:
+    """Names of all operators in torch.ops.aligndec."""
+    names = torch._C._dispatch_get_all_op_names()
+    return sorted(n.split("::")[1] for n in names if n.startswith("aligndec::"))
+
+
+def params(count: int) -> Tensor:
+    """Packed parameters [count, 13] of the first adaptors of a short list."""
+    kinds = [ad.Adaptor(temperature=0.7, top_p=0.9), ad.Adaptor(), ad.Adaptor(typical_p=0.5)]
+    row = {
+        "temperature": 0,
+        "top_k": 3,
+        "top_p": 4,
+        "typical_p": 6,
+        "top_n_sigma": 9,
+    }
+    out = torch.zeros(count, 13, dtype=torch.float64)
+    out[:, [5, 7, 8]] = -torch.inf
+    for i, kind in enumerate(kinds[:count]):
+        for name, column in row.items():
+            out[i, column] = getattr(kind, name)
+        reciprocal = torch.tensor(1 / kind.temperature, dtype=torch.float64)
+        out[i, 1] = reciprocal.float().double()
+        out[i, 2] = (reciprocal - out[i, 1]).float().double()
+    return out
+
+
+def step_args(logits: Tensor, rows: int, state: bool = False, **given: object) -> tuple:
+    n = logits.shape[0]
+    sums = torch.zeros(5, n, dtype=torch.float64) if state else None
+    length = torch.zeros(n, dtype=torch.int64) if state else None
+    finished = torch.zeros(n, dtype=torch.bool) if state else None
+    eos = torch.tensor([2, 5]) if state else None
+    get = given.get
+    return (
+        logits,
+        params(rows),
+        get("allowed"),
+        get("valid_vocab", VOCAB),
+        get("tokens"),
+        -5,
+        get("seeds"),
+        get("sequence_ids"),
+        0,
+        get("positions"),
+        get("uniforms"),
+        sums,
+        length,
+        finished,
+        eos,
+        0,
+        False,
+    )
+
+
+TOKENS = torch.tensor([1, 2, 36])
+
+
+def samples(op: str) -> Iterator[tuple]:
+    """Inputs of one operator; a new operator must bring its own."""
+    x = randn(ROWS, VOCAB)
+    allowed = randn(ROWS, VOCAB, 1) > -1
+    if op == "adaptor_step":
+        yield step_args(x, 1)
+        yield step_args(x.bfloat16(), ROWS, state=True, allowed=allowed, tokens=TOKENS)
+        yield step_args(
+            x.half(),
+            ROWS,
+            state=True,
+            allowed=bits(allowed),
+            valid_vocab=30,
+            seeds=torch.arange(ROWS),
+            sequence_ids=torch.arange(ROWS),
+            positions=torch.arange(ROWS),
+        )
+        yield step_args(x, 1, uniforms=torch.rand(ROWS, dtype=torch.float64))
+    elif op == "adaptor_score":
+        yield x, params(1), None, VOCAB, TOKENS, None
+        yield x.clone().requires_grad_(), params(ROWS), allowed, VOCAB, TOKENS, None
+        rows = torch.tensor([0, 0, 2])
+        yield x.bfloat16().requires_grad_(), params(ROWS), bits(allowed), 30, TOKENS, rows
+    elif op == "adaptor_score_backward":
+        grads = [torch.randn(ROWS, dtype=torch.float64) for _ in range(3)]
+        out = torch.ops.aligndec.adaptor_score(x, params(1), None, VOCAB, TOKENS, None)
+        yield *grads, x, params(1), None, VOCAB, TOKENS, None, out[9], out[8]
+    elif op == "adaptor_grid":
+        yield x, params(2), None, VOCAB, TOKENS
+        yield x.half(), params(3), allowed, 30, TOKENS
+    elif op == "adaptor_mask":
+        yield x, params(1), None, VOCAB
+        yield x.bfloat16(), params(ROWS), bits(allowed), 30
+    else:
+        pytest.fail(f"operator {op} has no sample inputs in this file")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", every_op())
+def test_opcheck(op: str) -> None:
+    overload = getattr(torch.ops.aligndec, op).default
+    for args in samples(op):
+        checks = ["test_schema", "test_autograd_registration", "test_faketensor"]
+        if not any(isinstance(a, Tensor) and a.requires_grad for a in args):
+            # With a gradient this check adds up all outputs in the dtype of the first, and the
+            # first is a token id; test_compile traces the gradient instead.
+            checks.append("test_aot_dispatch_dynamic")
+        torch.library.opcheck(overload, args, test_utils=checks)
+
+
+def test_the_step_is_registered() -> None:
+    expected = {"step", "score", "score_backward", "grid", "mask"}
+    assert {f"adaptor_{name}" for name in expected} <= set(every_op())
+
+
+def test_native_kernels_are_registered_for_the_cpu(native: None) -> None:
+    for op in every_op():
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(f"aligndec::{op}", "CPU"), op
