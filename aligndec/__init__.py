@@ -6,6 +6,9 @@ on it. Natural logs everywhere.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from aligndec import reference
 from aligndec._version import __version__
 from aligndec.adaptors import Adaptor, PackedAdaptors, pack
@@ -17,12 +20,17 @@ from aligndec.models import FunctionLM, HFCausalLM, StepLM, as_step_lm
 from aligndec.state import SequenceState
 from aligndec.step import Step, kept_mask, sample, score, score_grid
 
+if TYPE_CHECKING:
+    from aligndec import imh
+    from aligndec.global_sampler import GlobalSampler
+
 __all__ = [
     "Adaptor",
     "AligndecError",
     "BadLogitsError",
     "FunctionLM",
     "Generation",
+    "GlobalSampler",
     "HFCausalLM",
     "NotEnoughSamples",
     "PackedAdaptors",
@@ -35,6 +43,7 @@ __all__ = [
     "build_info",
     "custom_generate",
     "generate",
+    "imh",
     "kept_mask",
     "pack",
     "reference",
@@ -44,3 +53,12 @@ __all__ = [
     "score_strings",
     "use_backend",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the algorithms when they are first asked for."""
+    if name == "imh":
+        return import_module("aligndec.imh")
+    if name == "GlobalSampler":
+        return import_module("aligndec.global_sampler").GlobalSampler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aligndec._columns import whole
 from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, row_of, rows_of
 from aligndec.state import SequenceState
 
@@ -42,11 +42,13 @@ def logits_of(function: str, logits: Tensor, dtypes: tuple[torch.dtype, ...], ma
         raise ValueError(f"{function}: logits must be {shape}, got {list(logits.shape)}")
     vocab = logits.shape[-1]
     if not 1 <= vocab <= _MAX_VOCAB:
-        raise ValueError(f"{function}: logits must have 1 <= V <= 2^20, got V = {vocab}")
+        raise ValueError(
+            f"{function}: logits must be [..., V] with 1 <= V <= 2^20, got V = {vocab}"
+        )
     if vocab > 1 and logits.stride(-1) != 1:
         raise ValueError(
-            f"{function}: logits must have stride 1 in the last dimension, got "
-            f"{logits.stride(-1)} (call .contiguous())"
+            f"{function}: logits must be of stride 1 in the last dimension (call .contiguous()), "
+            f"got {logits.stride(-1)}"
         )
     return vocab
 
@@ -96,7 +98,7 @@ def valid_ids(function: str, valid_vocab: int | None, vocab: int) -> int:
     """Check `valid_vocab`; None is V."""
     if valid_vocab is None:
         return vocab
-    valid = operator.index(valid_vocab)
+    valid = whole(function, "valid_vocab", valid_vocab)
     if not 0 <= valid <= vocab:
         raise ValueError(f"{function}: valid_vocab must be in [0, V] = [0, {vocab}], got {valid}")
     return valid
@@ -154,9 +156,7 @@ def seed_of(
     """Seed as (signed 64-bit number, None), or (0, int64 [B])."""
     if isinstance(seed, Tensor):
         return 0, vector(function, "seed", seed, batch, device, "int or int64")
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise TypeError(f"{function}: seed must be an int or int64 [B], got {seed!r}")
-    number = operator.index(seed)
+    number = whole(function, "seed", seed, "an int or int64 [B]")
     return ((number + 2**63) & (2**64 - 1)) - 2**63, None
 
 
@@ -166,11 +166,7 @@ def positions_of(
     """Positions as (number, None), or (0, int64 [B])."""
     if isinstance(positions, Tensor):
         return 0, vector(function, "positions", positions, batch, device, "int or int64")
-    number = positions
-    if isinstance(number, bool) or not isinstance(number, int):
-        if isinstance(number, bool) or not hasattr(number, "__index__"):
-            raise TypeError(f"{function}: positions must be an int or int64 [B], got {positions!r}")
-        number = operator.index(number)
+    number = whole(function, "positions", positions, "an int or int64 [B]")
     if not 0 <= number < 2**32:
         raise ValueError(f"{function}: positions must be in [0, 2^32), got {number}")
     if torch.compiler.is_compiling():  # a number would be baked into the graph
@@ -194,7 +190,7 @@ def state_of(function: str, state: Any, batch: int, device: torch.device) -> Seq
         raise TypeError(f"{function}: state must be a SequenceState, got {type(state).__name__}")
     if state.length.shape[0] != batch:
         raise ValueError(
-            f"{function}: state must have B = {batch} rows, got {state.length.shape[0]}"
+            f"{function}: state must be of B = {batch} rows, got {state.length.shape[0]}"
         )
     on_device(function, "state", state.length, device)
     return state

@@ -10,7 +10,7 @@ import torch
 
 from aligndec import _exact
 
-__all__ = ["COLUMNS", "check", "columns", "count", "number"]
+__all__ = ["COLUMNS", "check", "columns", "count", "number", "whole"]
 
 COLUMNS = 13
 
@@ -45,7 +45,14 @@ def number(name: str, value: Any) -> float:
 
 
 def count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"Adaptor: {name} must be an int, got {value!r}")
-    check(int(value) >= 0, name, ">= 0", value)
+    value = whole("Adaptor", name, value)
+    check(value >= 0, name, ">= 0", value)
     return int(value)
+
+
+def whole(function: str, name: str, value: Any, what: str = "an int") -> int:
+    """Return an integer argument as int; anything else, a bool included, is a TypeError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{function}: {name} must be {what}, got {value!r}")
+    # Not int(value) for an int: a symbolic one, while compiling, stays symbolic.
+    return value if isinstance(value, int) else int(value)

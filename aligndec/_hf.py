@@ -63,10 +63,12 @@ class HFCausalLM:
             )
         self._accepts = frozenset(inspect.signature(model.forward).parameters)
         cache_names = [n for n in ("past_key_values", "cache_params") if n in self._accepts]
-        if not cache_names:
+        # Some models take these names but want a cache class of their own.
+        standard = getattr(model, "_supports_default_dynamic_cache", lambda: True)()
+        if not cache_names or not standard:
             raise TypeError(
-                f"HFCausalLM: model must take past_key_values or cache_params, got {_name(model)}; "
-                "wrap its forward in FunctionLM to run without a cache"
+                "HFCausalLM: model must take a DynamicCache as past_key_values or cache_params, "
+                f"got {_name(model)}; wrap its forward in FunctionLM to run without a cache"
             )
         self.model = model
         self._cache_name = cache_names[0]

@@ -43,6 +43,10 @@ _SCHEMAS = {
         "Tensor? allowed, int valid_vocab, Tensor tokens, Tensor? rows, Tensor cut, "
         "Tensor status) -> Tensor"
     ),
+    "imh_chain": (
+        "(Tensor log_weight, int seed, Tensor? sequence_ids, Tensor? uniforms) -> "
+        "(Tensor index, Tensor accepted)"
+    ),
 }
 
 
@@ -83,6 +87,11 @@ def _fake_backward(
     return logits.new_empty(logits.shape)
 
 
+def _fake_chain(log_weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    index = log_weight.new_empty(log_weight.shape, dtype=torch.int64)
+    return index, log_weight.new_empty(log_weight.shape, dtype=torch.bool)
+
+
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     logits, params, allowed, valid_vocab, tokens, rows = inputs
     ctx.save_for_backward(logits, params, allowed, tokens, rows, output[9], output[8])
@@ -111,6 +120,7 @@ _FAKES: dict[str, Any] = {
     "adaptor_grid": _fake_grid,
     "adaptor_mask": _fake_mask,
     "adaptor_score_backward": _fake_backward,
+    "imh_chain": _fake_chain,
 }
 for _name, _fake in _FAKES.items():
     torch.library.register_fake(f"aligndec::{_name}", _fake, lib=_library)
@@ -149,5 +159,6 @@ torch_ops = Ops(
     _table.adaptor_score.default,
     _table.adaptor_grid.default,
     _table.adaptor_mask.default,
+    _table.imh_chain.default,
 )
 """The registered ops: compiled kernels where there are some, the reference elsewhere."""

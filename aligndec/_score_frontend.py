@@ -144,7 +144,9 @@ class ScoreFrontend:
         if isinstance(adaptors, PackedAdaptors):
             params = adaptors.params.to(device).expand(adaptors.batch, -1)
         else:
-            params = rows_of(as_list("score_grid", adaptors)).to(device)
+            params = rows_of(
+                as_list("score_grid", adaptors, "adaptors", "a sequence of Adaptors")
+            ).to(device)
         valid = check.valid_ids("score_grid", valid_vocab, vocab)
         if allowed is not None:
             allowed = check.allowed_mask("score_grid", allowed, vocab, shape, device)
@@ -204,6 +206,6 @@ def _broadcast(function: str, logits: Tensor, tokens: Tensor) -> tuple[int, ...]
         return broadcast(lead, given)
     except RuntimeError:
         raise ValueError(
-            f"{function}: tokens must broadcast with the leading dimensions of logits "
-            f"{list(lead)}, got {list(given)}"
+            f"{function}: tokens must be [...] that broadcasts with the leading dimensions of "
+            f"logits {list(lead)}, got {list(given)}"
         ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
@@ -11,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import COLUMNS, check, columns, count, number
+from aligndec._columns import COLUMNS, check, columns, count, number, whole
 
 __all__ = [
     "COLUMNS",
@@ -62,7 +61,7 @@ class Adaptor:
     Parameters
     ----------
     temperature : float
-        τ: 0 (greedy, all other fields are ignored) or in [1e-3, 1e3].
+        τ: 0 (greedy, all other fields are ignored) or in [1e-3, 1e3]. Ackley et al. 1985.
     top_k : int
         Keep the k most probable tokens. 0 is off. Fan et al. 2018.
     top_p : float
@@ -84,8 +83,10 @@ class Adaptor:
     cut_on : {"scaled", "base"}
         The law on which sets are taken: p_τ (the meaning in transformers), or the one at τ = 1,
         the temperature then applying to the survivors.
-    mirostat_tau, mirostat_lr : float
-        Reserved; `mirostat_tau` must be 0.
+    mirostat_tau : float
+        Reserved for target surprise (Basu et al. 2021); must be 0.
+    mirostat_lr : float
+        Reserved for its learning rate (Basu et al. 2021).
     """
 
     temperature: float = 1.0
@@ -199,7 +200,7 @@ def pack(
     PackedAdaptors
         Accepted wherever an adaptor is.
     """
-    batch = operator.index(batch)
+    batch = whole("pack", "batch", batch)
     if batch < 0:
         raise ValueError(f"pack: batch must be >= 0, got {batch}")
     if isinstance(adaptors, PackedAdaptors):
@@ -208,21 +209,23 @@ def pack(
         return adaptors.to(device)
     if isinstance(adaptors, Adaptor):
         return PackedAdaptors(row_of(adaptors).to(device), batch)
-    listed = as_list("pack", adaptors)
+    listed = as_list("pack", adaptors, "adaptors")
     if len(listed) != batch:
         raise ValueError(f"pack: adaptors must be 1 or B = {batch} Adaptors, got {len(listed)}")
     return PackedAdaptors(rows_of(listed).to(device), batch)
 
 
-def as_list(function: str, adaptors: Any) -> list[Adaptor]:
+def as_list(
+    function: str,
+    adaptors: Any,
+    name: str = "adaptor",
+    what: str = "an Adaptor, a sequence of Adaptors or PackedAdaptors",
+) -> list[Adaptor]:
     """Return a sequence of adaptors as a list, refusing everything else."""
     listed = list(adaptors) if isinstance(adaptors, Sequence) else [adaptors]
     wrong = [type(a).__name__ for a in listed if not isinstance(a, Adaptor)]
     if wrong:
-        raise TypeError(
-            f"{function}: adaptor must be an Adaptor, a sequence of Adaptors or PackedAdaptors, "
-            f"got {wrong[0]}"
-        )
+        raise TypeError(f"{function}: {name} must be {what}, got {wrong[0]}")
     return listed
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from aligndec import rng
 from aligndec._books import Books, books
 from aligndec._frontend import Frontend
+from aligndec._imh_reference import imh_chain
 from aligndec._step_types import Ops
 from aligndec._weights import read_rows
 
@@ -25,6 +26,7 @@ __all__ = [
     "adaptor_score",
     "adaptor_score_backward",
     "adaptor_step",
+    "imh_chain",
     "kept_mask",
     "sample",
     "score",
@@ -115,8 +117,7 @@ def adaptor_score(
         The nine of `adaptor_step`, each [N]; cut float64 [4, N] (lo, hi, L1, LC: the kept set is
         {lo <= x <= hi}); mass int64 [2, N] (scaled masses of all tokens and of the kept set).
     """
-    logits, allowed = _pick(logits, rows), _pick_allowed(allowed, rows)
-    law = books(logits, params, allowed, valid_vocab)
+    law = books(_pick(logits, rows), params, _pick_allowed(allowed, rows), valid_vocab)
     nine = _report(law, tokens, None, 0)
     return (*nine, law.cut(), torch.where(nine[8] == 4, 0, law.masses))
 
@@ -204,8 +205,7 @@ def _report(law: Books, y: Tensor, finished: Tensor | None, pad: int) -> Nine:
     """Return the nine outputs; precedence of status 4 (finished, y < 0), 1, 2, 3 (y outside)."""
     size = law.x.shape[1]
     at = y.clamp(min=0, max=size - 1)
-    beyond = y >= size
-    log_p, log_q = (torch.where(beyond, -torch.inf, v) for v in (law.log_p(at), law.log_q(at)))
+    log_p, log_q = (torch.where(y >= size, -torch.inf, v) for v in (law.log_p(at), law.log_q(at)))
     bad = law.rows.bad != 0
     status = torch.where(bad, law.rows.bad, torch.where(log_q == -torch.inf, 3, 0))
     skip = y < 0 if finished is None else finished | (y < 0)
@@ -240,7 +240,7 @@ class _Score(torch.autograd.Function):
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
-ops = Ops(adaptor_step, _Score.apply, adaptor_grid, adaptor_mask, _DTYPES)
+ops = Ops(adaptor_step, _Score.apply, adaptor_grid, adaptor_mask, imh_chain, _DTYPES)
 """The functions above as the public functions use them."""
 
 _frontend = Frontend(lambda: ops)

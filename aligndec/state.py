@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from aligndec._columns import whole
 
 __all__ = ["SUMS", "SequenceState"]
 
@@ -69,22 +70,28 @@ class SequenceState:
         device : str or torch.device
             Where the logits will be.
         """
-        batch = operator.index(batch)
+        batch = whole("SequenceState.start", "batch", batch)
         if batch < 0:
             raise ValueError(f"SequenceState.start: batch must be >= 0, got {batch}")
-        ids = [eos_token_id] if isinstance(eos_token_id, int) else list(eos_token_id)
-        ids = [operator.index(i) for i in ids]
+        listed = list(eos_token_id) if isinstance(eos_token_id, Iterable) else [eos_token_id]
+        what = "an int or a sequence of ints"
+        ids = [whole("SequenceState.start", "eos_token_id", i, what) for i in listed]
         if any(i < 0 for i in ids):
             raise ValueError(f"SequenceState.start: eos_token_id must be >= 0, got {min(ids)}")
-        pad = operator.index(pad_token_id)
+        pad = whole("SequenceState.start", "pad_token_id", pad_token_id)
         if pad < 0:
             raise ValueError(f"SequenceState.start: pad_token_id must be >= 0, got {pad}")
         if sequence_ids is None:
             sequence_ids = torch.arange(batch, dtype=torch.int64, device=device)
-        elif sequence_ids.shape != (batch,) or sequence_ids.dtype != torch.int64:
+        elif (
+            not isinstance(sequence_ids, Tensor)
+            or sequence_ids.shape != (batch,)
+            or sequence_ids.dtype != torch.int64
+        ):
+            is_tensor = isinstance(sequence_ids, Tensor)
+            got = f"{sequence_ids.dtype} {list(sequence_ids.shape)}" if is_tensor else sequence_ids
             raise ValueError(
-                f"SequenceState.start: sequence_ids must be int64 [B] = [{batch}], got "
-                f"{sequence_ids.dtype} {list(sequence_ids.shape)}"
+                f"SequenceState.start: sequence_ids must be int64 [B] = [{batch}], got {got}"
             )
         return SequenceState(
             sums=torch.zeros(len(SUMS), batch, dtype=torch.float64, device=device),
@@ -103,11 +110,18 @@ class SequenceState:
         index : Tensor
             int64 [B2], rows of this state.
         """
-        if index.dim() != 1 or index.dtype != torch.int64:
-            raise ValueError(
-                f"SequenceState.select: index must be int64 [B2], got {index.dtype} "
-                f"{list(index.shape)}"
-            )
+        if not isinstance(index, Tensor) or index.dim() != 1 or index.dtype != torch.int64:
+            is_tensor = isinstance(index, Tensor)
+            got = f"{index.dtype} {list(index.shape)}" if is_tensor else index
+            raise ValueError(f"SequenceState.select: index must be int64 [B2], got {got}")
+        rows = self.length.shape[0]
+        if index.is_cpu and not torch.compiler.is_compiling():
+            outside = (index < 0) | (index >= rows)
+            if bool(outside.any()):
+                got = int(index[outside][0])
+                raise ValueError(
+                    f"SequenceState.select: index must be in [0, B) = [0, {rows}), got {got}"
+                )
         index = index.to(self.length.device)
         return SequenceState(
             sums=self.sums[:, index].contiguous(),

@@ -1,4 +1,5 @@
-// Registers the compiled kernels with torch and offers the module aligndec._C: what was built, and the choice of instruction set.
+// Registers the compiled kernels with torch and offers the module aligndec._C: what was built, and
+// the choice of instruction set.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <torch/library.h>
@@ -8,6 +9,7 @@
 
 #include "launch.h"
 #include "ops/adaptor_step.h"
+#include "ops/imh_chain.h"
 
 #ifndef ALIGNDEC_TORCH_VERSION
 #error "ALIGNDEC_TORCH_VERSION must be defined by the build (setup.py does)"
@@ -18,6 +20,8 @@ TORCH_LIBRARY_IMPL(aligndec, CPU, m) {
   m.impl("adaptor_score", &aligndec::adaptor_score);
   m.impl("adaptor_grid", &aligndec::adaptor_grid);
   m.impl("adaptor_mask", &aligndec::adaptor_mask);
+  m.impl("adaptor_score_backward", &aligndec::adaptor_score_backward);
+  m.impl("imh_chain", &aligndec::imh_chain);
 }
 
 namespace {
@@ -34,7 +38,8 @@ pybind11::dict build_info() {
 void set_instruction_set(const std::string& name) {
   if (!aligndec::cpu::set_instruction_set(name.c_str())) {
     throw pybind11::value_error(
-        "set_instruction_set: name must be \"baseline\", \"avx2\" or \"avx512\" as this machine has it, got \"" +
+        "set_instruction_set: name must be \"baseline\", \"avx2\" or \"avx512\" as this machine "
+        "has it, got \"" +
         name + "\"");
   }
 }

@@ -23,11 +23,11 @@ const T* const_data_or_null(const std::optional<Tensor>& t) {
 // A contiguous tensor of this type and length on the device of the logits.
 inline void check_vector(const char* op, const char* name, const Tensor& t, at::ScalarType type,
                          int64_t length, const Tensor& logits) {
-  TORCH_CHECK_VALUE(t.scalar_type() == type && t.dim() == 1 && t.size(0) == length && t.is_contiguous() &&
-                        t.device() == logits.device(),
-                    op, ": ", name, " must be a contiguous ", c10::toString(type), " [", length, "] on ",
-                    logits.device(), ", got ", c10::toString(t.scalar_type()), " ", t.sizes(), " on ",
-                    t.device());
+  TORCH_CHECK_VALUE(t.scalar_type() == type && t.dim() == 1 && t.size(0) == length &&
+                        t.is_contiguous() && t.device() == logits.device(),
+                    op, ": ", name, " must be a contiguous ", c10::toString(type), " [", length,
+                    "] on ", logits.device(), ", got ", c10::toString(t.scalar_type()), " ",
+                    t.sizes(), " on ", t.device());
 }
 inline void check_vector(const char* op, const char* name, const std::optional<Tensor>& t,
                          at::ScalarType type, int64_t length, const Tensor& logits) {

@@ -1,4 +1,5 @@
-// What crosses the border between the torch wrappers (ops/) and the kernels (cpu/, cuda/): plain pointers, sizes and strides.
+// What crosses the border between the torch wrappers (ops/) and the kernels (cpu/, cuda/): plain
+// pointers, sizes and strides.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,8 @@ namespace aligndec {
 
 enum class LogitType : int { kFloat, kHalf, kBFloat16 };
 
-// Logits [rows, n] (ids [0, n) can exist), their mask and the packed parameters. Strides in elements; 0 repeats a row.
+// Logits [rows, n] (ids [0, n) can exist), their mask and the packed parameters. Strides in
+// elements; 0 repeats a row.
 struct RowBatch {
   const void* logits;
   LogitType type;
@@ -49,7 +51,8 @@ struct StepFields {
   int64_t* mass;
 };
 
-// Draws (tokens null) or scores one token for each of `count` entries; entry i looks at row row_of[i], or i.
+// Draws (tokens null) or scores one token for each of `count` entries; entry i looks at row
+// row_of[i], or i.
 struct StepArgs {
   RowBatch batch;
   int64_t count;
@@ -75,7 +78,8 @@ struct MaskArgs {
   int64_t vocab;
 };
 
-// Gradient of log_p, log_q and log_z with the kept set held fixed: grad_logits [rows, vocab], written whole.
+// Gradient of log_p, log_q and log_z with the kept set held fixed: grad_logits [rows, vocab],
+// written whole.
 struct BackwardArgs {
   RowBatch batch;
   int64_t count, vocab;
@@ -85,10 +89,23 @@ struct BackwardArgs {
   void* grad_logits;
 };
 
+// Chains [chains, length] over given log-weights; entry 0 of each is its start.
+struct ChainArgs {
+  const double* log_weight;
+  int64_t chains, length;
+  int64_t seed;
+  const int64_t* sequence_ids;  // [chains], else 0 .. chains - 1
+  const double* uniforms;       // [chains, length], else Philox
+  int64_t* index;
+  bool* accepted;
+};
+
 namespace cpu {
 void launch_adaptor_step(const StepArgs& args);
 void launch_adaptor_grid(const GridArgs& args);
 void launch_adaptor_mask(const MaskArgs& args);
+void launch_adaptor_score_backward(const BackwardArgs& args);
+void launch_imh_chain(const ChainArgs& args);
 const char* instruction_set();
 // "avx512", "avx2" or "baseline"; false when this machine or this build lacks it.
 bool set_instruction_set(const char* name);

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from aligndec.testing import masses
 from cases import (
     BAD_VALUES,
     DTYPES,
@@ -23,9 +22,10 @@ from cases import (
 from torch import Tensor
 
 import aligndec as ad
+from aligndec.testing import masses
 
-pytestmark = pytest.mark.usefixtures("backend")
-
+# The two grids run on the backend of the build, to which test_parity binds the reference.
+both_backends = pytest.mark.usefixtures("backend")
 PLAIN = ad.Adaptor(temperature=0.7, top_k=20, top_p=0.9)
 
 
@@ -80,6 +80,7 @@ def test_masses_agree_with_the_numbers(name: str) -> None:
             torch.testing.assert_close(step.log_kept, ratio, rtol=0, atol=1e-12)
 
 
+@both_backends
 @pytest.mark.parametrize("value", BAD_VALUES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bad_row_harms_no_other(value: str, dtype: torch.dtype) -> None:
@@ -107,6 +108,7 @@ def check_bad(step: ad.Step, status: int) -> None:
         assert getattr(step, field).isnan().all(), field
 
 
+@both_backends
 @pytest.mark.parametrize("vocab", [1, 2, 31, 33, 1025])
 def test_rows_without_a_token(vocab: int) -> None:
     x = randn(3, vocab)
@@ -125,6 +127,7 @@ def test_rows_without_a_token(vocab: int) -> None:
     assert draw(x, valid_vocab=vocab - 1).status[1].item() == 2
 
 
+@both_backends
 def test_every_adaptor_sees_bad_rows_alike() -> None:
     x = torch.stack((torch.full((40,), NAN), torch.full((40,), -INF), randn(1, 40)[0]))
     for adaptor in adaptors():
@@ -134,6 +137,7 @@ def test_every_adaptor_sees_bad_rows_alike() -> None:
         check_bad(rows_of(score, slice(0, 1)), 1)
 
 
+@both_backends
 @pytest.mark.parametrize("mode", ["bool", "bits", "minus_inf"])
 def test_masks_hide_what_they_cover(mode: str) -> None:
     """A mask equals -inf in its place, and nothing under it or beyond valid_vocab is read."""
@@ -161,6 +165,7 @@ def test_masks_hide_what_they_cover(mode: str) -> None:
         check_step(rows_of(grid, 0), score)
 
 
+@both_backends
 def test_one_mask_row_for_all() -> None:
     x, allowed = randn(4, 40), randn(1, 40, 1) > 0
     expected = draw(x, allowed=allowed.expand(4, 40).contiguous())
@@ -176,6 +181,7 @@ def snapshot(state: ad.SequenceState) -> dict[str, Tensor]:
     return {name: getattr(state, name).clone() for name in (*SUMS, "length", "finished")}
 
 
+@both_backends
 def test_strict_raises_and_commits_nothing() -> None:
     x = randn(4, 50)
     x[2, 7] = NAN
@@ -197,6 +203,7 @@ def test_strict_raises_and_commits_nothing() -> None:
         assert torch.equal(value, before[name]), name
 
 
+@both_backends
 def test_bad_row_of_a_state_finishes_and_keeps_its_sums() -> None:
     state = state_of(3, pad_token_id=9)
     first = draw(randn(3, 50), state=state)
@@ -214,6 +221,7 @@ def test_bad_row_of_a_state_finishes_and_keeps_its_sums() -> None:
     assert draw(randn(3, 50, 2), state=state).token[1].item() == 9
 
 
+@both_backends
 def test_finished_rows_are_silent() -> None:
     """Status 4 comes before every other: a finished row may hold anything."""
     state = state_of(3, eos_token_id=(5, 7), pad_token_id=3)
@@ -235,6 +243,7 @@ def test_finished_rows_are_silent() -> None:
     assert state.length.tolist() == [1, 2, 1]
 
 
+@both_backends
 def test_score_of_tokens_outside_the_set() -> None:
     x = torch.tensor([[3.0, 2.0, 1.0, -INF, 0.0]]).expand(5, 5)
     tokens = torch.tensor([0, 2, 3, -1, 4])
@@ -252,6 +261,7 @@ def test_score_of_tokens_outside_the_set() -> None:
     assert [step.log_p[3].item(), step.log_q[3].item()] == [0, 0]
 
 
+@both_backends
 def test_score_of_a_token_outside_enters_the_sums() -> None:
     state = state_of(2)
     step = ad.score(randn(2, 9), torch.tensor([0, 0]), ad.Adaptor(temperature=0.0), state=state)
@@ -261,6 +271,7 @@ def test_score_of_a_token_outside_enters_the_sums() -> None:
     assert not state.finished.any()
 
 
+@both_backends
 def test_no_rows() -> None:
     x = torch.empty(0, 17)
     none = torch.empty(0, dtype=torch.int64)

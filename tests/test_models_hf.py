@@ -93,10 +93,12 @@ def test_model_without_head_is_refused():
         as_step_lm(model)
 
 
-def test_model_without_cache_argument_is_refused():
-    config = transformers.RwkvConfig(vocab_size=V, hidden_size=32, num_hidden_layers=2)
-    with pytest.raises(TypeError, match=r"past_key_values or cache_params.*FunctionLM"):
-        as_step_lm(transformers.RwkvForCausalLM(config).eval())
+@pytest.mark.parametrize("kind", ["Rwkv", "MiniMax"])
+def test_model_with_a_cache_of_its_own_is_refused(kind):
+    config = getattr(transformers, f"{kind}Config")(**(SSM | GQA | {"hidden_size": 32}))
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    with pytest.raises(TypeError, match=rf"DynamicCache .*got {kind}ForCausalLM; .*FunctionLM"):
+        as_step_lm(model)
 
 
 def test_cache_that_cannot_be_gathered_is_refused(monkeypatch):

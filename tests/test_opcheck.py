@@ -103,6 +103,11 @@ def samples(op: str) -> Iterator[tuple]:
     elif op == "adaptor_mask":
         yield x, params(1), None, VOCAB
         yield x.bfloat16(), params(ROWS), bits(allowed), 30
+    elif op == "imh_chain":
+        weight = torch.randn(ROWS, VOCAB, dtype=torch.float64)
+        yield weight, -5, None, None
+        yield weight, 0, torch.arange(ROWS), None
+        yield weight, 0, None, torch.rand(ROWS, VOCAB, dtype=torch.float64)
     else:
         pytest.fail(f"operator {op} has no sample inputs in this file")
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from aligndec.testing import masses
 from cases import (
+    ADAPTORS,
     BAD_VALUES,
     DTYPES,
     HOSTILE,
@@ -24,6 +24,7 @@ from cases import (
 from torch import Tensor
 
 import aligndec as ad
+from aligndec.testing import masses
 
 TOLERANCE = 1e-12
 
@@ -49,10 +50,8 @@ def compare_all(device: str, x: Tensor, every: list[ad.Adaptor], **hidden: Tenso
     def score(x: Tensor, token: Tensor, allowed: Tensor | None) -> ad.Step:
         return ad.score(x, token, every, allowed=allowed, strict=False)
 
-    drawn, expected = both(device, sample, x, u, allowed)
-    check_step(drawn, expected, TOLERANCE)
+    check_step(*both(device, sample, x, u, allowed), TOLERANCE)
     check_step(*both(device, score, x, token, allowed), TOLERANCE)
-    check_step(*both(device, score, x, expected.token, allowed), TOLERANCE)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -62,10 +61,13 @@ def test_hostile_rows(name: str, dtype: torch.dtype, native_device: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize(
+    ("name", "dtype"), [*((n, torch.float32) for n in LARGE), (next(iter(LARGE)), torch.bfloat16)]
+)
 def test_large_vocabularies(name: str, dtype: torch.dtype, native_device: str) -> None:
-    compare_all(native_device, *crossed(hostile(name, dtype)[:1]))
+    names = ("warm", "cold_top_p", "warm_typical_base", "all")
+    every = [ad.Adaptor(**ADAPTORS[n]) for n in names]
+    compare_all(native_device, *crossed(hostile(name, dtype), every))
 
 
 @pytest.mark.parametrize("kind", ["bool", "bits"])
@@ -164,7 +166,7 @@ def test_sums_of_a_state(mode: str, native_device: str) -> None:
 
 
 def test_mixed_seeds_and_positions(native_device: str) -> None:
-    x = randn(1, 100).expand(64, 100)
+    x = randn(1, 100, scale=1.0).expand(64, 100)
     seeds = torch.randint(-(2**63), 2**63 - 1, (64,), generator=rng(5))
     ids = torch.randint(0, 2**63 - 1, (64,), generator=rng(6))
     positions = torch.randint(0, 2**31, (64,), generator=rng(7))
@@ -186,5 +188,5 @@ def test_the_comparison_can_fail(native_device: str) -> None:
     with pytest.raises(AssertionError, match="log_p"):
         check_step(ad.score(moved, torch.tensor([7, 7, 7])), step, TOLERANCE)
     with pytest.raises(AssertionError, match="n_kept"):
-        check_step(ad.score(x, torch.tensor([7, 7, 7]), ad.Adaptor(top_k=49)), step, TOLERANCE)
+        check_step(ad.score(x, torch.tensor([7, 7, 7]), ad.Adaptor(min_p=1e-6)), step, TOLERANCE)
     assert rows_of(step, slice(0, 1)).token.tolist() == [7]

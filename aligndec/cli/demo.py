@@ -18,6 +18,9 @@ from aligndec.generate import generate
 
 __all__ = ["run_demo"]
 
+_TIMING_LIMIT = 120.0
+"""Seconds after which no further adaptor is timed: the demo stays short on a busy machine."""
+
 
 def run_demo(
     *,
@@ -62,7 +65,7 @@ def run_demo(
                 per_token=True,
             )
             speed = None
-            if timing_tokens:
+            if timing_tokens and time.perf_counter() - start < _TIMING_LIMIT:
                 progress.update(bar, description=f"{name}: timing, in turns with model.generate")
                 speed = _speed(loaded.model, generation, name, draws, timing_tokens)
             # Strings that end early leave steps of the bar unused.
@@ -73,6 +76,9 @@ def run_demo(
             ]
             results.append(report.Result(name, generation, texts, speed))
     report.show(results, prompts, timing_tokens)
+    untimed = [result.name for result in results if timing_tokens and result.speed is None]
+    if untimed:
+        console.print(f"Not timed, the machine is too busy: {', '.join(untimed)}.", style="yellow")
     for path in report.write(results, prompts, out):
         console.print(f"wrote {path}", soft_wrap=True)
     console.print(f"done in {time.perf_counter() - start:.0f} s")

@@ -63,11 +63,11 @@ def _cuda() -> str:
 def _extension(problems: list[str]) -> list[tuple[str, str]]:
     info: dict[str, Any] = aligndec.build_info()
     shown = [
-        (name.replace("_", " "), _text(value))
+        ("torch compiled against" if name == "torch" else name.replace("_", " "), _text(value))
         for name, value in info.items()
-        if name not in ("version", "torch") and value is not None
+        if name != "version" and value is not None
     ]
-    if not info.get("cuda_archs") and torch.cuda.is_available():
+    if not info["cuda_architectures"] and torch.cuda.is_available():
         problems.append(
             "a GPU is there, but the extension has no CUDA kernels: CUDA tensors go through the "
             f"reference; rebuild with ALIGNDEC_CUDA=1 {_REBUILD}"

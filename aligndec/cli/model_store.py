@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,15 @@ def load(model: str | None) -> LoadedModel:
     if model is None:
         return _default()
     path = Path(model).expanduser()
-    if path.suffix == ".gguf" and not path.is_file():
+    gguf = path.suffix == ".gguf"
+    named_as_path = gguf or path.is_absolute() or model.startswith(".") or model.count("/") > 1
+    if named_as_path and not (path.is_file() if gguf else path.is_dir()):
         raise CliError(
-            f"--model must be a folder, a .gguf file or a Hugging Face id, got {model!r}"
+            "--model must be a folder, a .gguf file or a Hugging Face id, "
+            f"got {model!r} (there is no such {'file' if gguf else 'folder'})"
         )
     try:
-        loaded = _read(path.parent, path.name) if path.suffix == ".gguf" else _read(str(model))
+        loaded = _read(path.parent, path.name) if gguf else _read(path if path.is_dir() else model)
     except (OSError, ValueError, ImportError) as error:
         raise CliError(
             "--model must be a folder with a transformers model, a .gguf file or the id of a model "
@@ -156,8 +160,11 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub = getLogger("huggingface_hub")
+    hub_level = hub.level
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    hub.setLevel(ERROR)
     try:
         # The bar of the GGUF reader has no switch.
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
@@ -165,6 +172,7 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        hub.setLevel(hub_level)
         if bars:
             logging.enable_progress_bar()
 

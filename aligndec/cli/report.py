@@ -155,6 +155,7 @@ def _plot(results: list[Result], path: Path) -> None:
         x, y = result.per_token(g.kl), result.per_token(g.log_p)
         axes.scatter(x, y)
         axes.annotate(result.name, (x, y), xytext=(4, 4), textcoords="offset points")
+    axes.margins(0.2)
     axes.set_xlabel("KL from the model (nats per token)")
     axes.set_ylabel("mean log p (nats per token)")
     figure.savefig(path, dpi=150)

@@ -1,8 +1,9 @@
-// The kept-set rules of the adaptors: what each stage needs from the survivors' masses and where it cuts. This file and
-// aligndec's reference are the only places where these formulas stand.
+// The kept-set rules of the adaptors: what each stage needs from the survivors' masses and where it
+// cuts. This file and aligndec's reference are the only places where these formulas stand.
 //
-// Every stage keeps an interval of logits. Float64 throughout, in the order written, never fused. Logs of parameters arrive
-// ready-made; a log parameter that is -inf, like top_k = 0 or top_p = 1, means that the stage is off.
+// Every stage keeps an interval of logits. Float64 throughout, in the order written, never fused.
+// Logs of parameters arrive ready-made; a log parameter that is -inf, like top_k = 0 or top_p = 1,
+// means that the stage is off.
 #pragma once
 
 #include <cmath>
@@ -71,9 +72,11 @@ ALIGNDEC_HD double at_most_max(double cut, const Survivors& s) {
   return cut < max ? cut : max;
 }
 
-// p >= epsilon; the most probable survivors always stay. `top` is the row's maximum, which weights are relative to.
+// p >= epsilon; the most probable survivors always stay. `top` is the row's maximum, which weights
+// are relative to.
 ALIGNDEC_HD double epsilon_cut(const Rule& rule, const Survivors& s, float top) {
-  const double cut = static_cast<double>(top) + rule.cut_tau() * (rule.ln_epsilon + log_mass(s.mass));
+  const double cut =
+      static_cast<double>(top) + rule.cut_tau() * (rule.ln_epsilon + log_mass(s.mass));
   return at_most_max(cut, s);
 }
 
@@ -86,11 +89,14 @@ ALIGNDEC_HD double eta_cut(const Rule& rule, const Survivors& s, float top) {
   return at_most_max(static_cast<double>(top) + rule.cut_tau() * (ln_cut + log_w), s);
 }
 
-// The logit whose surprise is the entropy: typical_p orders by the distance from it (Meister et al. 2023).
+// The logit whose surprise is the entropy: typical_p orders by the distance from it (Meister et al.
+// 2023).
 ALIGNDEC_HD double typical_centre(const Rule& rule, const Survivors& s, float top) {
   return static_cast<double>(top) - rule.cut_tau() * mass_ratio(s.entropy, s.mass);
 }
-ALIGNDEC_HD double typical_key(double centre, float x) { return fabs(static_cast<double>(x) - centre); }
+ALIGNDEC_HD double typical_key(double centre, float x) {
+  return fabs(static_cast<double>(x) - centre);
+}
 
 // Gaps below the maximum in units of 2^-24, for the standard deviation of the logits.
 constexpr float kSigmaRange = 1024.0f;

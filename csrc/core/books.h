@@ -14,15 +14,15 @@ enum Status : int64_t { kOk = 0, kBadLogit = 1, kNoToken = 2, kOutside = 3, kFin
 
 // What a row's passes leave behind. Masses in units of 2^-43.
 struct RowMasses {
-  float top = 0;                 // maximum over the existing tokens
-  float kept_top = 0;            // what the kept weights are relative to: top, but for `rebased`
+  float top = 0;                  // maximum over the existing tokens
+  float kept_top = 0;             // what the kept weights are relative to: top, but for `rebased`
   uint64_t base = 0, base_e = 0;  // W and E at temperature 1, all tokens
-  uint64_t scaled = 0;           // W of the scaled law, all tokens
+  uint64_t scaled = 0;            // W of the scaled law, all tokens
   uint64_t kept = 0, kept_e = 0;  // W and E of the scaled law over the kept set
-  uint64_t kept_units = 0;       // kept mass relative to top: 0 when rebased, else kept
+  uint64_t kept_units = 0;        // kept mass relative to top: 0 when rebased, else kept
   int64_t n_kept = 0;
-  float low = 0, high = 0;       // the kept set is {low <= x <= high}
-  int64_t greedy_token = -1;     // tau = 0
+  float low = 0, high = 0;    // the kept set is {low <= x <= high}
+  int64_t greedy_token = -1;  // tau = 0
 };
 
 struct RowBooks {

@@ -1,5 +1,5 @@
-// Fixed-point weights: mass is counted in units of 2^-43 of the heaviest token, in unsigned 64-bit integers, so that every
-// sum is exact and does not depend on order, lanes, threads or device.
+// Fixed-point weights: mass is counted in units of 2^-43 of the heaviest token, in unsigned 64-bit
+// integers, so that every sum is exact and does not depend on order, lanes, threads or device.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,12 @@ __extension__ using u128 = unsigned __int128;
 constexpr double kMassUnit = 0x1p-43;
 constexpr uint64_t kMassOne = uint64_t{1} << 43;
 
-// Adding a value of [0, 1] to this double leaves RNE(value * 2^43) in its low bits: the spacing of doubles in [512, 1024) is
-// 2^-43.
+// Adding a value of [0, 1] to this double leaves RNE(value * 2^43) in its low bits: the spacing of
+// doubles in [512, 1024) is 2^-43.
 constexpr double kMassMagic = 768.0;
 
-// Below this scaled logit both the weight and the entropy term round to 0: exp(-36) * 36 * 2^43 < 1/2.
+// Below this scaled logit both the weight and the entropy term round to 0: exp(-36) * 36 * 2^43 <
+// 1/2.
 constexpr float kNoMass = -36.0f;
 
 // RNE(value * 2^43) for a value in [0, 1].
@@ -36,8 +37,8 @@ ALIGNDEC_HD double mass_ratio(uint64_t numerator, uint64_t denominator) {
   return static_cast<double>(numerator) / static_cast<double>(denominator);
 }
 
-// A logit's place under the row maximum, scaled: the argument of exp32. scale_high + scale_low = 1 / tau to twice float32's
-// precision. Lies in [-60, 0]; -inf is taken as the lowest.
+// A logit's place under the row maximum, scaled: the argument of exp32. scale_high + scale_low = 1
+// / tau to twice float32's precision. Lies in [-60, 0]; -inf is taken as the lowest.
 struct Scale {
   bool identity;  // tau = 1
   float high, low;

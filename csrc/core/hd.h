@@ -13,6 +13,15 @@
 #define ALIGNDEC_HD inline
 #endif
 
+// Before a loop of fixed length: unroll it, so that a loop around it can be vectorised.
+#if defined(__CUDACC__) || defined(__clang__)
+#define ALIGNDEC_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define ALIGNDEC_UNROLL _Pragma("GCC unroll 16")
+#else
+#define ALIGNDEC_UNROLL
+#endif
+
 namespace aligndec::core {
 
 // The same bits read as another type of the same size.

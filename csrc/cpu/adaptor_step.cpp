@@ -1,6 +1,4 @@
 // The fused step on the CPU: rows over threads, or the parts of a row when rows are few and long.
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -10,32 +8,11 @@
 #include "core/philox.h"
 #include "core/state.h"
 #include "cpu/isa.h"
+#include "cpu/rows.h"
 #include "launch.h"
 
 namespace aligndec::cpu {
 namespace {
-
-// Forking costs 5 to 20 us: a thread gets at least this many logits.
-constexpr int64_t kLogitsPerThread = int64_t{1} << 17;
-
-Workspace& thread_workspace() {
-  static thread_local Workspace workspace;
-  return workspace;
-}
-
-template <class T>
-RowInput<T> row_input(const RowBatch& batch, int64_t row) {
-  return {static_cast<const T*>(batch.logits) + row * batch.stride, batch.n,
-          batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr,
-          batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr};
-}
-
-template <class T>
-float existing_logit(const RowInput<T>& row, int64_t id) {
-  const bool exists = id < row.n && (!row.allowed || row.allowed[id]) &&
-                      (!row.allowed_bits || ((row.allowed_bits[id >> 5] >> (id & 31)) & 1u));
-  return exists ? static_cast<float>(row.x[id]) : -std::numeric_limits<float>::infinity();
-}
 
 core::RandomBits random_bits(const BitSource& source, int64_t i, const int64_t* length) {
   const auto seed = static_cast<uint64_t>(source.seeds ? source.seeds[i] : source.seed);
@@ -59,8 +36,8 @@ void write_row(const StepFields& out, int64_t i, int64_t token, const double (&f
   out.status[i] = status;
 }
 
-void write_extras(const StepFields& out, int64_t count, int64_t i, double low, double high, double l1,
-                  double lc, uint64_t all, uint64_t kept) {
+void write_extras(const StepFields& out, int64_t count, int64_t i, double low, double high,
+                  double l1, double lc, uint64_t all, uint64_t kept) {
   if (out.cut) {
     const double values[] = {low, high, l1, lc};
     for (int f = 0; f < 4; ++f) out.cut[f * count + i] = values[f];
@@ -95,7 +72,8 @@ void write_token(const RowInput<T>& row, const RowCut& cut, const core::Rule& ru
                            books.kl};
   write_row(out, i, token, floats, r.n_kept, kept ? core::kOk : core::kOutside);
   const double lc = rule.greedy() ? 0.0 : books.kept_log_sum + r.kept_top / rule.tau;
-  write_extras(out, count, i, r.low, r.high, books.base_log_sum + r.top, lc, r.scaled, r.kept_units);
+  write_extras(out, count, i, r.low, r.high, books.base_log_sum + r.top, lc, r.scaled,
+               r.kept_units);
 }
 
 // Entries [first, last): draws or scores; neighbours with the same row and rule share the kept set.
@@ -123,7 +101,8 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
     known_row = at;
     known_params = params;
     if (cut.status != core::kOk) {
-      write_empty(args.out, args.count, i, -1, cut.status, std::numeric_limits<double>::quiet_NaN());
+      write_empty(args.out, args.count, i, -1, cut.status,
+                  std::numeric_limits<double>::quiet_NaN());
       continue;
     }
     int64_t y = token;
@@ -136,51 +115,14 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
   }
 }
 
-void run_team(int parts, void* context, void (*body)(void*, int)) {
-  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) body(context, static_cast<int>(part));
-  });
-}
-
-// Calls body(workspace, first, last) over the rows, on as many threads as the logits are worth.
-template <class Body>
-void for_rows(int64_t rows, int64_t n, const Body& body) {
-  constexpr int64_t kMostParts = 64;
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), kMostParts);
-  const int64_t parts = std::min(threads, n / kLogitsPerThread);
-  if (rows > 0 && rows < threads && parts > rows && !at::in_parallel_region()) {
-    Workspace& ws = thread_workspace();
-    ws.team = {static_cast<int>(parts), &run_team};
-    body(ws, int64_t{0}, rows);
-    ws.team = {};
-    return;
-  }
-  const int64_t grain = std::max<int64_t>(1, kLogitsPerThread / std::max<int64_t>(n, 1));
-  at::parallel_for(0, rows, grain, [&](int64_t first, int64_t last) {
-    body(thread_workspace(), first, last);
-  });
-}
-
 void commit(const StepArgs& args) {
   const StateRef& state = args.state;
   const StepFields& out = args.out;
   if (state.strict && std::any_of(out.status, out.status + args.count, core::is_bad)) return;
   for (int64_t i = 0; i < args.count; ++i) {
     const double fields[] = {out.log_p[i], out.log_q[i], out.log_z[i], out.log_kept[i], out.kl[i]};
-    core::commit_step(state.sums, args.count, i, state.length, state.finished, state.eos, state.n_eos,
-                      out.status[i], out.token[i], fields);
-  }
-}
-
-template <class Body>
-void for_type(LogitType type, const Body& body) {
-  switch (type) {
-    case LogitType::kFloat:
-      return body(row_kernel<float>());
-    case LogitType::kHalf:
-      return body(row_kernel<c10::Half>());
-    case LogitType::kBFloat16:
-      return body(row_kernel<c10::BFloat16>());
+    core::commit_step(state.sums, args.count, i, state.length, state.finished, state.eos,
+                      state.n_eos, out.status[i], out.token[i], fields);
   }
 }
 
@@ -220,7 +162,8 @@ void launch_adaptor_grid(const GridArgs& args) {
           const core::Rule rule(batch.params + a * batch.params_stride);
           const RowCut cut = kernel.cut(row, ws, rule);
           if (cut.status != core::kOk) {
-            write_empty(args.out, count, i, -1, cut.status, std::numeric_limits<double>::quiet_NaN());
+            write_empty(args.out, count, i, -1, cut.status,
+                        std::numeric_limits<double>::quiet_NaN());
           } else {
             write_token(row, cut, rule, args.out, count, i, token);
           }

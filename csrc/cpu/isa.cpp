@@ -56,14 +56,14 @@ bool set_instruction_set(const char* name) {
 }
 
 #if ALIGNDEC_X86_BUILDS
-#define ALIGNDEC_CHOOSE(name)                        \
+#define ALIGNDEC_CHOOSE(name)                          \
   switch (current().load(std::memory_order_relaxed)) { \
-    case Isa::kAvx512:                               \
-      return avx512::name();                         \
-    case Isa::kAvx2:                                 \
-      return avx2::name();                           \
-    default:                                         \
-      return baseline::name();                       \
+    case Isa::kAvx512:                                 \
+      return avx512::name();                           \
+    case Isa::kAvx2:                                   \
+      return avx2::name();                             \
+    default:                                           \
+      return baseline::name();                         \
   }
 #else
 #define ALIGNDEC_CHOOSE(name) return baseline::name();

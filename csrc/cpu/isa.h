@@ -14,11 +14,11 @@
 
 namespace aligndec::cpu {
 
-#define ALIGNDEC_DECLARE_BUILD(isa)                  \
-  namespace isa {                                    \
-  RowKernel<float> row_kernel_float();               \
-  RowKernel<c10::Half> row_kernel_half();            \
-  RowKernel<c10::BFloat16> row_kernel_bfloat16();    \
+#define ALIGNDEC_DECLARE_BUILD(isa)               \
+  namespace isa {                                 \
+  RowKernel<float> row_kernel_float();            \
+  RowKernel<c10::Half> row_kernel_half();         \
+  RowKernel<c10::BFloat16> row_kernel_bfloat16(); \
   }
 ALIGNDEC_DECLARE_BUILD(baseline)
 #if ALIGNDEC_X86_BUILDS

@@ -3,6 +3,7 @@
 
 #if ALIGNDEC_X86_BUILDS
 #include <immintrin.h>
+
 #include <cfloat>
 #include <cmath>
 #include <cstring>

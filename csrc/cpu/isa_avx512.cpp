@@ -3,6 +3,7 @@
 
 #if ALIGNDEC_X86_BUILDS
 #include <immintrin.h>
+
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -17,7 +18,6 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt,bmi,bmi2")
 namespace aligndec::cpu::avx512 {
-
 
 #include "cpu/simd_avx512.h"
 //

@@ -1,14 +1,11 @@
 // The row kernel for any machine.
-#include "cpu/isa.h"
-
-
 #include <cfloat>
 #include <cmath>
 #include <cstring>
 
 #include "core/draw.h"
 #include "core/exp.h"
-
+#include "cpu/isa.h"
 
 namespace aligndec::cpu::baseline {
 
@@ -23,4 +20,3 @@ RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
 RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }
 
 }  // namespace aligndec::cpu::baseline
-

@@ -1,4 +1,5 @@
-// Weighted selection steps without vector compression (scalar and AVX2 builds). Included inside a build's namespace.
+// Weighted selection steps without vector compression (scalar and AVX2 builds). Included inside a
+// build's namespace.
 
 struct PortableSelect {
   // Sums the weights (1 each when there are none) of the keys below and at the pivot.

@@ -35,23 +35,24 @@ int64_t draw_from_list(const RowInput<T>& in, const Workspace& ws, const core::R
   return id_of_rank(Row<T>(in, const_cast<Workspace&>(ws)), ws, r.low, r.high, i);
 }
 
-// Every existing token is kept: chunk masses lead to a chunk, whose tokens are weighed again.
+// The token in a chunk of the row at which the mass of [low, high], `before` it included, exceeds
+// the target.
 template <class T>
-int64_t draw_from_row(const RowInput<T>& in, const Workspace& ws, bool scaled, uint64_t target) {
-  const Row<T> row(in, const_cast<Workspace&>(ws));
-  const uint64_t* chunks = scaled ? ws.scaled_chunks : ws.base_chunks;
-  const int64_t n_chunks = (row.blocks * kBlock + kChunk - 1) / kChunk;
-  uint64_t before = 0;
-  int64_t chunk = 0;
-  while (chunk < n_chunks && before + chunks[chunk] <= target) before += chunks[chunk++];
+int64_t draw_from_chunk(const Row<T>& row, const Workspace& ws, const core::RowMasses& r,
+                        bool scaled, int64_t chunk, uint64_t before, uint64_t target) {
   const Weighing weighing(ws.top, ws.scaled_at);
+  const Simd::F low = Simd::set(r.low), high = Simd::set(r.high);
   uint64_t weight[kBlock];
   const int64_t last = smaller(row.blocks, (chunk + 1) * (kChunk / kBlock));
   for (int64_t b = chunk * (kChunk / kBlock); b < last; ++b) {
     for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
       const Simd::F x = row.lanes(b, v);
       const Simd::F t = scaled ? weighing.gap<true>(x) : weighing.gap<false>(x);
-      Simd::store_weights(weight + v, Simd::widen(exp_lanes(t)), core::kMassMagic);
+      const Simd::Words bits = Simd::weight_bits(Simd::widen(exp_lanes(t)), core::kMassMagic);
+      Simd::store_weights(weight + v, bits, core::kMassMagic);
+      const uint32_t kept = Simd::lanes(Simd::between(x, low, high));
+      for (int64_t i = 0; i < Simd::kLanes; ++i)
+        if (!((kept >> i) & 1u)) weight[v + i] = 0;
     }
     for (int64_t i = 0; i < kBlock; ++i) {
       before += weight[i];
@@ -61,10 +62,43 @@ int64_t draw_from_row(const RowInput<T>& in, const Workspace& ws, bool scaled, u
   return -1;
 }
 
+// Every existing token is kept: chunk masses lead to the chunk.
+template <class T>
+int64_t draw_from_row(const RowInput<T>& in, const Workspace& ws, const core::RowMasses& r,
+                      bool scaled, uint64_t target) {
+  const uint64_t* masses = scaled ? ws.scaled_chunks : ws.base_chunks;
+  uint64_t before = 0;
+  int64_t chunk = 0;
+  while (chunk < ws.chunks && before + masses[chunk] <= target) before += masses[chunk++];
+  return draw_from_chunk(Row<T>(in, const_cast<Workspace&>(ws)), ws, r, scaled, chunk, before,
+                         target);
+}
+
+// An interval is kept: a chunk weighs what is certainly inside and its kept tokens of the band,
+// which follow each other in the list.
+template <class T>
+int64_t draw_from_interval(const RowInput<T>& in, const Workspace& ws, const core::RowMasses& r,
+                           bool scaled, uint64_t target) {
+  uint64_t before = 0;
+  int64_t chunk = 0, band = 0, listed = 0;
+  for (; chunk < ws.chunks; ++chunk) {
+    uint64_t mass = ws.inside_chunks[chunk];
+    for (; band < ws.band_end[chunk]; ++band) {
+      if (ws.band_x[band] >= r.low && ws.band_x[band] <= r.high) mass += ws.list_weight[listed++];
+    }
+    if (before + mass > target) break;
+    before += mass;
+  }
+  return draw_from_chunk(Row<T>(in, const_cast<Workspace&>(ws)), ws, r, scaled, chunk, before,
+                         target);
+}
+
 template <class T>
 int64_t draw_row(const RowInput<T>& in, const Workspace& ws, const RowCut& cut, bool scaled,
                  uint64_t target) {
-  if (cut.masses.greedy_token >= 0) return cut.masses.greedy_token;
-  return cut.listed ? draw_from_list(in, ws, cut.masses, target)
-                    : draw_from_row(in, ws, scaled, target);
+  const core::RowMasses& r = cut.masses;
+  if (r.greedy_token >= 0) return r.greedy_token;
+  if (cut.kept_as == KeptAs::kList) return draw_from_list(in, ws, r, target);
+  if (cut.kept_as == KeptAs::kAll) return draw_from_row(in, ws, r, scaled, target);
+  return draw_from_interval(in, ws, r, scaled, target);
 }

@@ -1,15 +1,31 @@
-// One build of the row kernel: included once per instruction set, inside its namespace and under its target pragma, after a
-// Simd was defined. No standard container is instantiated here, so that no code for one instruction set can stand in for
-// another's at link time.
+// One build of the row kernel: included once per instruction set, inside its namespace and under
+// its target pragma, after a Simd was defined. No standard container is instantiated here, so that
+// no code for one instruction set can stand in for another's at link time.
+#include "cpu/row.h"
+//
 #include "cpu/row_scan.h"
 //
-#include "cpu/row_select.h"
+#include "cpu/row_weigh.h"
+//
+#include "cpu/row_sigma.h"
+//
+#include "cpu/row_list.h"
+//
+#include "cpu/row_prefix.h"
+//
+#include "cpu/row_forecast.h"
+//
+#include "cpu/row_watch.h"
+//
+#include "cpu/row_stages.h"
 //
 #include "cpu/row_cut.h"
 //
 #include "cpu/row_draw.h"
+//
+#include "cpu/row_backward.h"
 
 template <class T>
 RowKernel<T> make_row_kernel() {
-  return {&scan_row<T>, &cut_row<T>, &draw_row<T>};
+  return {&scan_row<T>, &cut_row<T>, &draw_row<T>, &add_gradient<T>};
 }

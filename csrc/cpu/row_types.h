@@ -12,9 +12,10 @@
 
 namespace aligndec::cpu {
 
-constexpr int64_t kBlock = 64;         // logits that share a maximum
+constexpr int64_t kBlock = 64;          // logits that share a maximum
 constexpr int64_t kChunk = 8 * kBlock;  // logits that share a mass
-constexpr int64_t kSlack = 16;         // entries that a vector store may write past the end
+constexpr int kMaxParts = 64;           // threads that share a row
+constexpr int64_t kSlack = 16;          // entries that a vector store may write past the end
 
 // One row of logits: ids [0, n), of which those not allowed do not exist.
 template <class T>
@@ -35,7 +36,8 @@ struct Sums {
   uint64_t mass = 0, entropy = 0;
 };
 
-// Memory of one thread that grows and keeps nothing across growth; pages never touched cost nothing.
+// Memory of one thread that grows and keeps nothing across growth; pages never touched cost
+// nothing.
 class Arena {
  public:
   unsigned char* get(size_t bytes) {
@@ -55,7 +57,8 @@ class Arena {
   size_t size_ = 0;
 };
 
-// Scratch of one thread, and what is known of its current row. One row at a time; nothing of size [B, V].
+// Scratch of one thread, and what is known of its current row. One row at a time; nothing of size
+// [B, V].
 struct Workspace {
   alignas(64) unsigned char tail[kBlock * sizeof(float)];
   Team team;
@@ -70,11 +73,20 @@ struct Workspace {
   int64_t status;
 
   // Masses of all existing tokens, and of each chunk: filled by weigh_row.
+  int64_t chunks;
   uint64_t *base_chunks, *scaled_chunks;
   bool base_known, scaled_known, scaled_entropy_known, sigma_known;
   core::Scale scaled_at;
   Sums base, scaled;
   core::GapMoments gaps;
+
+  // Wide kept sets: what is certainly kept, by chunk, and the undecided tokens in id order
+  // (row_watch.h).
+  Sums inside;
+  int64_t inside_count;
+  uint64_t* inside_chunks;
+  float* band_x;
+  int64_t* band_end;  // of each chunk
 
   // The survivors as a list in id order, once a stage has cut.
   float* list_x;
@@ -92,8 +104,10 @@ struct Workspace {
 inline void Workspace::reserve(int64_t n) {
   if (n <= capacity_) return;
   const int64_t entries = (n + kBlock - 1) / kBlock * kBlock + kBlock;
-  const int64_t chunks = entries / kChunk + 2, blocks = entries / kBlock + kSlack;
-  unsigned char* p = arena_.get(static_cast<size_t>(entries * (3 * 8 + 4) + 2 * chunks * 8 + blocks * 12 + 1024) / 64 * 64);
+  const int64_t most_chunks = entries / kChunk + 2, blocks = entries / kBlock + kSlack;
+  unsigned char* p = arena_.get(
+      static_cast<size_t>(entries * (3 * 8 + 2 * 4) + 4 * most_chunks * 8 + blocks * 12 + 1024) /
+      64 * 64);
   const auto take = [&p](auto*& array, int64_t length) {
     array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(p);
     p += (static_cast<size_t>(length) * sizeof(*array) + 63) / 64 * 64;
@@ -102,17 +116,31 @@ inline void Workspace::reserve(int64_t n) {
   take(key, entries);
   take(key_weight, entries);
   take(list_x, entries);
-  take(base_chunks, chunks);
-  take(scaled_chunks, chunks);
+  take(base_chunks, most_chunks);
+  take(scaled_chunks, most_chunks);
+  take(inside_chunks, most_chunks);
+  take(band_end, most_chunks);
+  take(band_x, entries);
   take(block_max, blocks);
   capacity_ = n;
 }
 
+// How the kept set is held: every existing token; the workspace's list, weighted; or an interval of
+// which the chunks are known, with the tokens near its ends in the list.
+enum class KeptAs { kAll, kList, kInterval };
+
 // The kept set of a row and its masses; status kOk, kBadLogit or kNoToken.
 struct RowCut {
   int64_t status;
-  bool listed;  // the kept set is the workspace's list, weighted; otherwise it is every existing token
+  KeptAs kept_as;
   core::RowMasses masses;
+};
+
+// What one scored token adds to the gradient of its row: base_weight p + kept_weight q, with p =
+// e^(x - base_log_sum) and q = e^(slope x - kept_log_sum) in [low, high].
+struct RowGradient {
+  double base_log_sum, kept_log_sum, slope;
+  float base_weight, kept_weight, low, high;
 };
 
 // The row kernel of one instruction set.
@@ -123,6 +151,7 @@ struct RowKernel {
   // The first kept id whose cumulative mass exceeds `target`, and its logit.
   int64_t (*draw)(const RowInput<T>& row, const Workspace& ws, const RowCut& cut, bool scaled,
                   uint64_t target);
+  void (*add_gradient)(const RowInput<T>& row, Workspace& ws, const RowGradient& gradient);
 };
 
 }  // namespace aligndec::cpu

@@ -1,5 +1,5 @@
-// Lanes of the row kernel on AVX2 with FMA and F16C. Included inside the namespace of its build, under its target pragma;
-// simd_scalar.h documents the names.
+// Lanes of the row kernel on AVX2 with FMA and F16C. Included inside the namespace of its build,
+// under its target pragma; simd_scalar.h documents the names.
 
 struct Simd : PortableSelect {
   static constexpr int kLanes = 8;
@@ -60,6 +60,12 @@ struct Simd : PortableSelect {
     return static_cast<M>(_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_EQ_OQ)));
   }
   static uint32_t lanes(M m) { return m; }
+  static F only(F a, M lanes) {
+    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i kept = _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(lanes)), bit);
+    return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(kept, bit)));
+  }
+  static M but_not(M a, M b) { return a & ~b; }
 
   struct Magnitude {
     __m256i value;
@@ -78,32 +84,71 @@ struct Simd : PortableSelect {
   };
 
   static Wide widen(F a) {
-    return {_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))};
+    return {_mm256_cvtps_pd(_mm256_castps256_ps128(a)),
+            _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))};
   }
   static Words zero_words() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-  static void add_weights(Words& sum, const Wide& w, double magic) {
+  static Words weight_bits(const Wide& w, double magic) {
     const __m256d c = _mm256_set1_pd(magic);
-    sum.low = _mm256_add_epi64(sum.low, _mm256_castpd_si256(_mm256_add_pd(w.low, c)));
-    sum.high = _mm256_add_epi64(sum.high, _mm256_castpd_si256(_mm256_add_pd(w.high, c)));
+    return {_mm256_castpd_si256(_mm256_add_pd(w.low, c)),
+            _mm256_castpd_si256(_mm256_add_pd(w.high, c))};
   }
-  static void add_products(Words& sum, const Wide& w, const Wide& t, double magic) {
+  static Words product_bits(const Wide& w, const Wide& t, double magic) {
     const __m256d c = _mm256_set1_pd(magic);
-    sum.low = _mm256_add_epi64(sum.low, _mm256_castpd_si256(_mm256_fnmadd_pd(w.low, t.low, c)));
-    sum.high = _mm256_add_epi64(sum.high, _mm256_castpd_si256(_mm256_fnmadd_pd(w.high, t.high, c)));
+    return {_mm256_castpd_si256(_mm256_fnmadd_pd(w.low, t.low, c)),
+            _mm256_castpd_si256(_mm256_fnmadd_pd(w.high, t.high, c))};
   }
-  static uint64_t reduce_words(const Words& sum) {
+  static void add_words(Words& sum, const Words& bits) {
+    sum.low = _mm256_add_epi64(sum.low, bits.low);
+    sum.high = _mm256_add_epi64(sum.high, bits.high);
+  }
+  static void add_words(Words& sum, const Words& bits, M lanes) {
+    sum.low = _mm256_add_epi64(sum.low, _mm256_and_si256(bits.low, quad_mask(lanes)));
+    sum.high = _mm256_add_epi64(sum.high, _mm256_and_si256(bits.high, quad_mask(lanes >> 4)));
+  }
+  static __m256i quad_mask(M lanes) {
+    const __m256i bit = _mm256_setr_epi64x(1, 2, 4, 8);
+    const __m256i all = _mm256_set1_epi64x(static_cast<long long>(lanes & 15u));
+    return _mm256_cmpeq_epi64(_mm256_and_si256(all, bit), bit);
+  }
+  static uint64_t reduce_quads(__m256i v) {
     alignas(32) uint64_t lane[4];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(lane), _mm256_add_epi64(sum.low, sum.high));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lane), v);
     return lane[0] + lane[1] + lane[2] + lane[3];
   }
-  static void store_weights(uint64_t* out, const Wide& w, double magic) {
-    const __m256d c = _mm256_set1_pd(magic);
-    const __m256i origin = _mm256_castpd_si256(c);
-    auto* p = reinterpret_cast<__m256i*>(out);
-    _mm256_storeu_si256(p, _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(w.low, c)), origin));
-    _mm256_storeu_si256(p + 1,
-                        _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(w.high, c)), origin));
+  static uint64_t reduce_words(const Words& sum) {
+    return reduce_quads(_mm256_add_epi64(sum.low, sum.high));
   }
+  static void store_weights(uint64_t* out, const Words& bits, double magic) {
+    const __m256i origin = _mm256_castpd_si256(_mm256_set1_pd(magic));
+    auto* p = reinterpret_cast<__m256i*>(out);
+    _mm256_storeu_si256(p, _mm256_sub_epi64(bits.low, origin));
+    _mm256_storeu_si256(p + 1, _mm256_sub_epi64(bits.high, origin));
+  }
+
+  struct Gaps {
+    __m256i sum, square_low, square_high;
+    Gaps() : sum(_mm256_setzero_si256()), square_low(sum), square_high(sum) {}
+    void add(F gap, M lanes) {
+      const __m256i low_half = _mm256_set1_epi64x(0xffffffff);
+      const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+      const __m256i all = _mm256_set1_epi32(static_cast<int>(lanes));
+      const __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit);
+      const __m256i q = _mm256_and_si256(_mm256_cvtps_epi32(mul(gap, Simd::set(-0x1p24f))), kept);
+      const __m256i odd = _mm256_srli_epi64(q, 32);
+      const __m256i squares = _mm256_add_epi64(_mm256_mul_epu32(q, q), _mm256_mul_epu32(odd, odd));
+      sum = _mm256_add_epi64(sum, _mm256_add_epi64(_mm256_and_si256(q, low_half), odd));
+      square_low = _mm256_add_epi64(square_low, _mm256_and_si256(squares, low_half));
+      square_high = _mm256_add_epi64(square_high, _mm256_srli_epi64(squares, 32));
+    }
+    core::GapMoments get() const {
+      core::GapMoments g;
+      g.sum = reduce_quads(sum);
+      g.square_low = reduce_quads(square_low);
+      g.square_high = reduce_quads(square_high);
+      return g;
+    }
+  };
 
   static int compress(float* x, F v, M keep) {
     if (keep == 0) return 0;

@@ -1,5 +1,6 @@
-// Lanes of the row kernel on AVX-512 (F, BW, DQ, VL). Included inside the namespace of its build, under its target pragma;
-// simd_avx2.h and simd_scalar.h offer the same names, and simd_scalar.h documents them.
+// Lanes of the row kernel on AVX-512 (F, BW, DQ, VL). Included inside the namespace of its build,
+// under its target pragma; simd_avx2.h and simd_scalar.h offer the same names, and simd_scalar.h
+// documents them.
 
 struct Simd {
   static constexpr int kLanes = 16;
@@ -49,6 +50,8 @@ struct Simd {
   }
   static M equal(F x, F y) { return _mm512_cmp_ps_mask(x, y, _CMP_EQ_OQ); }
   static uint32_t lanes(M m) { return m; }
+  static F only(F a, M lanes) { return _mm512_maskz_mov_ps(lanes, a); }
+  static M but_not(M a, M b) { return static_cast<M>(a & ~b); }
 
   // Largest bit pattern of |x|: above that of infinity there is a NaN.
   struct Magnitude {
@@ -66,29 +69,58 @@ struct Simd {
             _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1))};
   }
   static Words zero_words() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
-  static void add_weights(Words& sum, const Wide& w, double magic) {
+  static Words weight_bits(const Wide& w, double magic) {
     const __m512d c = _mm512_set1_pd(magic);
-    sum.low = _mm512_add_epi64(sum.low, _mm512_castpd_si512(_mm512_add_pd(w.low, c)));
-    sum.high = _mm512_add_epi64(sum.high, _mm512_castpd_si512(_mm512_add_pd(w.high, c)));
+    return {_mm512_castpd_si512(_mm512_add_pd(w.low, c)),
+            _mm512_castpd_si512(_mm512_add_pd(w.high, c))};
   }
-  static void add_products(Words& sum, const Wide& w, const Wide& t, double magic) {
+  static Words product_bits(const Wide& w, const Wide& t, double magic) {
     const __m512d c = _mm512_set1_pd(magic);
-    sum.low = _mm512_add_epi64(sum.low, _mm512_castpd_si512(_mm512_fnmadd_pd(w.low, t.low, c)));
-    sum.high = _mm512_add_epi64(sum.high, _mm512_castpd_si512(_mm512_fnmadd_pd(w.high, t.high, c)));
+    return {_mm512_castpd_si512(_mm512_fnmadd_pd(w.low, t.low, c)),
+            _mm512_castpd_si512(_mm512_fnmadd_pd(w.high, t.high, c))};
+  }
+  static void add_words(Words& sum, const Words& bits) {
+    sum.low = _mm512_add_epi64(sum.low, bits.low);
+    sum.high = _mm512_add_epi64(sum.high, bits.high);
+  }
+  static void add_words(Words& sum, const Words& bits, M lanes) {
+    sum.low = _mm512_mask_add_epi64(sum.low, static_cast<__mmask8>(lanes), sum.low, bits.low);
+    sum.high =
+        _mm512_mask_add_epi64(sum.high, static_cast<__mmask8>(lanes >> 8), sum.high, bits.high);
   }
   static uint64_t reduce_words(const Words& sum) {
     return static_cast<uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(sum.low, sum.high)));
   }
-  static void store_weights(uint64_t* out, const Wide& w, double magic) {
-    const __m512d c = _mm512_set1_pd(magic);
-    const __m512i origin = _mm512_castpd_si512(c);
-    _mm512_storeu_si512(out, _mm512_sub_epi64(_mm512_castpd_si512(_mm512_add_pd(w.low, c)), origin));
-    _mm512_storeu_si512(out + 8,
-                        _mm512_sub_epi64(_mm512_castpd_si512(_mm512_add_pd(w.high, c)), origin));
+  static void store_weights(uint64_t* out, const Words& bits, double magic) {
+    const __m512i origin = _mm512_castpd_si512(_mm512_set1_pd(magic));
+    _mm512_storeu_si512(out, _mm512_sub_epi64(bits.low, origin));
+    _mm512_storeu_si512(out + 8, _mm512_sub_epi64(bits.high, origin));
   }
 
+  struct Gaps {  // moments of gaps, see core::GapMoments
+    __m512i sum, square_low, square_high;
+    Gaps() : sum(_mm512_setzero_si512()), square_low(sum), square_high(sum) {}
+    void add(F gap, M lanes) {
+      const __m512i low_half = _mm512_set1_epi64(0xffffffff);
+      const __m512i q = _mm512_maskz_cvtps_epi32(lanes, mul(gap, Simd::set(-0x1p24f)));
+      const __m512i odd = _mm512_srli_epi64(q, 32);
+      const __m512i squares = _mm512_add_epi64(_mm512_mul_epu32(q, q), _mm512_mul_epu32(odd, odd));
+      sum = _mm512_add_epi64(sum, _mm512_add_epi64(_mm512_and_si512(q, low_half), odd));
+      square_low = _mm512_add_epi64(square_low, _mm512_and_si512(squares, low_half));
+      square_high = _mm512_add_epi64(square_high, _mm512_srli_epi64(squares, 32));
+    }
+    core::GapMoments get() const {
+      core::GapMoments g;
+      g.sum = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum));
+      g.square_low = static_cast<uint64_t>(_mm512_reduce_add_epi64(square_low));
+      g.square_high = static_cast<uint64_t>(_mm512_reduce_add_epi64(square_high));
+      return g;
+    }
+  };
+
   static int compress(float* x, F v, M keep) {
-    // Compressing in a register and storing all lanes: a compressing store is microcode on some machines.
+    // Compressing in a register and storing all lanes: a compressing store is microcode on some
+    // machines.
     _mm512_storeu_ps(x, _mm512_maskz_compress_ps(keep, v));
     return __builtin_popcount(keep);
   }
@@ -102,10 +134,10 @@ struct Simd {
       const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
       const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
       const __m512i w = weight ? _mm512_maskz_loadu_epi64(valid, weight + i) : _mm512_set1_epi64(1);
-      sum_below = _mm512_mask_add_epi64(sum_below, _mm512_mask_cmplt_epu64_mask(valid, k, p),
-                                        sum_below, w);
-      sum_equal = _mm512_mask_add_epi64(sum_equal, _mm512_mask_cmpeq_epu64_mask(valid, k, p),
-                                        sum_equal, w);
+      sum_below =
+          _mm512_mask_add_epi64(sum_below, _mm512_mask_cmplt_epu64_mask(valid, k, p), sum_below, w);
+      sum_equal =
+          _mm512_mask_add_epi64(sum_equal, _mm512_mask_cmpeq_epu64_mask(valid, k, p), sum_equal, w);
     }
     below = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_below));
     equal = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_equal));

@@ -1,5 +1,5 @@
-// Lanes of the row kernel, one at a time: the baseline build and the documentation of what a Simd offers. Every build
-// computes the same bits: fma is fused everywhere and sums are integers.
+// Lanes of the row kernel, one at a time: the baseline build and the documentation of what a Simd
+// offers. Every build computes the same bits: fma is fused everywhere and sums are integers.
 
 struct Simd : PortableSelect {
   static constexpr int kLanes = 1;
@@ -13,7 +13,8 @@ struct Simd : PortableSelect {
   static F load(const float* p) { return *p; }
   static F load(const c10::BFloat16* p) { return static_cast<float>(*p); }
   static F load(const c10::Half* p) { return static_cast<float>(*p); }
-  // Puts -inf where the token is not allowed (flags from this lane on; bit `lane` of a row of words).
+  // Puts -inf where the token is not allowed (flags from this lane on; bit `lane` of a row of
+  // words).
   static F allow(F x, const bool* allowed) { return *allowed ? x : -INFINITY; }
   static F allow_bits(F x, const uint32_t* words, int64_t lane) {
     return (words[lane >> 5] >> (lane & 31)) & 1u ? x : -INFINITY;
@@ -27,7 +28,8 @@ struct Simd : PortableSelect {
   static F max(F a, F b) { return a > b ? a : b; }
   // a * 2^n, where the low mantissa bits of magic_n hold n; no overflow, no subnormal.
   static F scale_by_exponent(F a, F magic_n) {
-    return core::bit_cast<float>(core::bit_cast<uint32_t>(a) + (core::bit_cast<uint32_t>(magic_n) << 23));
+    return core::bit_cast<float>(core::bit_cast<uint32_t>(a) +
+                                 (core::bit_cast<uint32_t>(magic_n) << 23));
   }
   static F min(F a, F b) { return a < b ? a : b; }
   static float reduce_max(F a) { return a; }
@@ -36,28 +38,46 @@ struct Simd : PortableSelect {
   static M between(F x, F lo, F hi) { return x >= lo && x <= hi; }
   static M equal(F x, F y) { return x == y; }
   static uint32_t lanes(M m) { return m; }
+  static F only(F a, M lanes) { return lanes ? a : 0.0f; }  // 0 in the other lanes
+  static M but_not(M a, M b) { return a & ~b; }
 
   // Largest bit pattern of |x|: above that of infinity there is a NaN.
   struct Magnitude {
     uint32_t value = 0;
-    void add(F x) { const uint32_t bits = core::bit_cast<uint32_t>(x) & 0x7fffffffu;
-      value = bits > value ? bits : value; }
+    void add(F x) {
+      const uint32_t bits = core::bit_cast<uint32_t>(x) & 0x7fffffffu;
+      value = bits > value ? bits : value;
+    }
     uint32_t get() const { return value; }
   };
 
   static Wide widen(F a) { return a; }
   static Words zero_words() { return 0; }
-  // Adds RNE(w * 2^43), and RNE(-w * t * 2^43), as the bits of a double near `magic` (fixed_point.h).
-  static void add_weights(Words& sum, Wide w, double magic) {
-    sum += core::bit_cast<uint64_t>(w + magic);
+  // RNE(w * 2^43), and RNE(-w * t * 2^43), in the bits of a double near `magic` (fixed_point.h).
+  static Words weight_bits(Wide w, double magic) { return core::bit_cast<uint64_t>(w + magic); }
+  static Words product_bits(Wide w, Wide t, double magic) {
+    return core::bit_cast<uint64_t>(magic -
+                                    w * t);  // the product of two floats is exact in a double
   }
-  static void add_products(Words& sum, Wide w, Wide t, double magic) {
-    sum += core::bit_cast<uint64_t>(magic - w * t);  // the product of two floats is exact in a double
-  }
+  static void add_words(Words& sum, Words bits) { sum += bits; }
+  static void add_words(Words& sum, Words bits, M lanes) { sum += lanes ? bits : 0; }
   static uint64_t reduce_words(Words sum) { return sum; }
-  static void store_weights(uint64_t* out, Wide w, double magic) {
-    *out = core::bit_cast<uint64_t>(w + magic) - core::bit_cast<uint64_t>(magic);
+  static void store_weights(uint64_t* out, Words bits, double magic) {
+    *out = bits - core::bit_cast<uint64_t>(magic);
   }
+
+  // Moments of the gaps in some lanes, all in [-64, 0]; counts nothing.
+  struct Gaps {
+    core::GapMoments total;
+    void add(F gap, M lanes) {
+      if (lanes) total.add(core::gap_of(gap));
+    }
+    core::GapMoments get() const {
+      core::GapMoments g = total;
+      g.count = 0;
+      return g;
+    }
+  };
 
   // Appends the kept lanes; may write up to kLanes entries. Returns how many were kept.
   static int compress(float* x, F v, M keep) {

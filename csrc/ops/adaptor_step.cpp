@@ -31,18 +31,18 @@ LogitType logit_type(const char* op, const Tensor& logits) {
 RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
                    const OptionalTensor& allowed, int64_t valid_vocab, int64_t entries) {
   TORCH_CHECK_VALUE(logits.dim() == 2 && (logits.size(1) <= 1 || logits.stride(1) == 1), op,
-                    ": logits must be [R, V] with stride 1 in V, got ", logits.sizes(), " with strides ",
-                    logits.strides());
+                    ": logits must be [R, V] with stride 1 in V, got ", logits.sizes(),
+                    " with strides ", logits.strides());
   const int64_t rows = logits.size(0), vocab = logits.size(1);
   TORCH_CHECK_VALUE(vocab <= int64_t{1} << 20, op, ": logits must have V <= 2^20, got ", vocab);
-  TORCH_CHECK_VALUE(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ", vocab,
-                    "], got ", valid_vocab);
+  TORCH_CHECK_VALUE(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
+                    vocab, "], got ", valid_vocab);
   TORCH_CHECK_VALUE(params.scalar_type() == at::kDouble && params.dim() == 2 &&
                         (params.size(0) == 1 || params.size(0) == entries) &&
                         params.size(1) == core::kRuleColumns && params.is_contiguous() &&
                         params.device() == logits.device(),
-                    op, ": params must be a contiguous float64 [1 or ", entries, ", ", core::kRuleColumns,
-                    "], got ", params.sizes());
+                    op, ": params must be a contiguous float64 [1 or ", entries, ", ",
+                    core::kRuleColumns, "], got ", params.sizes());
   RowBatch batch{};
   batch.logits = logits.const_data_ptr();
   batch.type = logit_type(op, logits);
@@ -77,15 +77,17 @@ struct Fields {
   Tensor token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status;
 
   Fields(at::IntArrayRef shape, const Tensor& logits) {
-    const auto whole = logits.options().dtype(at::kLong), real = logits.options().dtype(at::kDouble);
+    const auto whole = logits.options().dtype(at::kLong),
+               real = logits.options().dtype(at::kDouble);
     for (Tensor* t : {&token, &n_kept, &status}) *t = at::empty(shape, whole);
-    for (Tensor* t : {&log_p, &log_q, &log_z, &log_kept, &entropy, &kl}) *t = at::empty(shape, real);
+    for (Tensor* t : {&log_p, &log_q, &log_z, &log_kept, &entropy, &kl})
+      *t = at::empty(shape, real);
   }
   StepFields pointers() const {
     const auto real = [](const Tensor& t) { return t.mutable_data_ptr<double>(); };
     const auto whole = [](const Tensor& t) { return t.mutable_data_ptr<int64_t>(); };
-    return {whole(token), real(log_p),   real(log_q),   real(log_z),   real(log_kept), real(entropy),
-            real(kl),     whole(n_kept), whole(status), nullptr,       nullptr};
+    return {whole(token), real(log_p),   real(log_q),   real(log_z), real(log_kept), real(entropy),
+            real(kl),     whole(n_kept), whole(status), nullptr,     nullptr};
   }
   StepTensors tensors() const {
     return {token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status};
@@ -112,21 +114,28 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   check_vector(kOp, "positions", positions, at::kLong, rows, logits);
   check_vector(kOp, "uniforms", uniforms, at::kDouble, rows, logits);
   args.tokens = const_data_or_null<int64_t>(tokens);
-  args.bits = {const_data_or_null<double>(uniforms), const_data_or_null<int64_t>(seeds), seed,
-               const_data_or_null<int64_t>(sequence_ids), const_data_or_null<int64_t>(positions), position};
+  args.bits = {
+      const_data_or_null<double>(uniforms),      const_data_or_null<int64_t>(seeds),     seed,
+      const_data_or_null<int64_t>(sequence_ids), const_data_or_null<int64_t>(positions), position};
   args.state.pad = pad;
   if (sums) {
-    TORCH_CHECK_VALUE(length && finished, kOp, ": sums, length and finished must be given together");
+    TORCH_CHECK_VALUE(length && finished, kOp,
+                      ": sums, length and finished must be given together");
     TORCH_CHECK_VALUE(sums->scalar_type() == at::kDouble && sums->dim() == 2 &&
-                          sums->size(0) == core::kSums && sums->size(1) == rows && sums->is_contiguous() &&
-                          sums->device() == logits.device(),
-                      kOp, ": sums must be a contiguous float64 [", core::kSums, ", ", rows, "], got ",
-                      sums->sizes());
+                          sums->size(0) == core::kSums && sums->size(1) == rows &&
+                          sums->is_contiguous() && sums->device() == logits.device(),
+                      kOp, ": sums must be a contiguous float64 [", core::kSums, ", ", rows,
+                      "], got ", sums->sizes());
     check_vector(kOp, "length", length, at::kLong, rows, logits);
     check_vector(kOp, "finished", finished, at::kBool, rows, logits);
     if (eos) check_vector(kOp, "eos", eos, at::kLong, eos->numel(), logits);
-    args.state = {data_or_null<double>(sums), data_or_null<int64_t>(length), data_or_null<bool>(finished),
-                  const_data_or_null<int64_t>(eos), eos ? eos->numel() : 0, pad, strict};
+    args.state = {data_or_null<double>(sums),
+                  data_or_null<int64_t>(length),
+                  data_or_null<bool>(finished),
+                  const_data_or_null<int64_t>(eos),
+                  eos ? eos->numel() : 0,
+                  pad,
+                  strict};
   }
   const Fields fields({rows}, logits);
   args.out = fields.pointers();
@@ -134,8 +143,9 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   return fields.tensors();
 }
 
-ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
-                           int64_t valid_vocab, const Tensor& tokens, const OptionalTensor& rows) {
+ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
+                           const OptionalTensor& allowed, int64_t valid_vocab, const Tensor& tokens,
+                           const OptionalTensor& rows) {
   constexpr const char* kOp = "adaptor_score";
   const int64_t count = tokens.numel();
   StepArgs args{};
@@ -181,6 +191,40 @@ Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTe
   args.vocab = logits.size(1);
   cpu::launch_adaptor_mask(args);
   return mask;
+}
+
+Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q,
+                              const Tensor& grad_log_z, const Tensor& logits, const Tensor& params,
+                              const OptionalTensor& allowed, int64_t valid_vocab,
+                              const Tensor& tokens, const OptionalTensor& rows, const Tensor& cut,
+                              const Tensor& status) {
+  constexpr const char* kOp = "adaptor_score_backward";
+  const int64_t count = tokens.numel();
+  BackwardArgs args{};
+  args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
+  args.count = count;
+  args.vocab = logits.size(1);
+  check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
+  check_vector(kOp, "rows", rows, at::kLong, count, logits);
+  check_vector(kOp, "status", status, at::kLong, count, logits);
+  TORCH_CHECK_VALUE(cut.scalar_type() == at::kDouble && cut.dim() == 2 && cut.size(0) == 4 &&
+                        cut.size(1) == count && cut.is_contiguous(),
+                    kOp, ": cut must be a contiguous float64 [4, ", count, "], got ", cut.sizes());
+  const Tensor heads[] = {grad_log_p.contiguous(), grad_log_q.contiguous(),
+                          grad_log_z.contiguous()};
+  const char* const names[] = {"grad_log_p", "grad_log_q", "grad_log_z"};
+  for (int i = 0; i < 3; ++i) check_vector(kOp, names[i], heads[i], at::kDouble, count, logits);
+  args.tokens = tokens.const_data_ptr<int64_t>();
+  args.row_of = const_data_or_null<int64_t>(rows);
+  args.status = status.const_data_ptr<int64_t>();
+  args.grad_log_p = heads[0].const_data_ptr<double>();
+  args.grad_log_q = heads[1].const_data_ptr<double>();
+  args.grad_log_z = heads[2].const_data_ptr<double>();
+  args.cut = cut.const_data_ptr<double>();
+  const Tensor grad = at::empty(logits.sizes(), logits.options());
+  args.grad_logits = grad.mutable_data_ptr();
+  cpu::launch_adaptor_score_backward(args);
+  return grad;
 }
 
 }  // namespace aligndec

@@ -8,21 +8,19 @@
 
 namespace aligndec {
 
-using StepTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                               at::Tensor, at::Tensor, at::Tensor>;
+using StepTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
+                               at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
 using GridTensors = decltype(std::tuple_cat(StepTensors{}, std::tuple<at::Tensor>{}));
 using ScoreTensors = decltype(std::tuple_cat(StepTensors{}, std::tuple<at::Tensor, at::Tensor>{}));
 
-StepTensors adaptor_step(const at::Tensor& logits, const at::Tensor& params,
-                         const std::optional<at::Tensor>& allowed, int64_t valid_vocab,
-                         const std::optional<at::Tensor>& tokens, int64_t seed,
-                         const std::optional<at::Tensor>& seeds,
-                         const std::optional<at::Tensor>& sequence_ids, int64_t position,
-                         const std::optional<at::Tensor>& positions,
-                         const std::optional<at::Tensor>& uniforms, const std::optional<at::Tensor>& sums,
-                         const std::optional<at::Tensor>& length,
-                         const std::optional<at::Tensor>& finished, const std::optional<at::Tensor>& eos,
-                         int64_t pad, bool strict);
+StepTensors adaptor_step(
+    const at::Tensor& logits, const at::Tensor& params, const std::optional<at::Tensor>& allowed,
+    int64_t valid_vocab, const std::optional<at::Tensor>& tokens, int64_t seed,
+    const std::optional<at::Tensor>& seeds, const std::optional<at::Tensor>& sequence_ids,
+    int64_t position, const std::optional<at::Tensor>& positions,
+    const std::optional<at::Tensor>& uniforms, const std::optional<at::Tensor>& sums,
+    const std::optional<at::Tensor>& length, const std::optional<at::Tensor>& finished,
+    const std::optional<at::Tensor>& eos, int64_t pad, bool strict);
 ScoreTensors adaptor_score(const at::Tensor& logits, const at::Tensor& params,
                            const std::optional<at::Tensor>& allowed, int64_t valid_vocab,
                            const at::Tensor& tokens, const std::optional<at::Tensor>& rows);
@@ -31,5 +29,12 @@ GridTensors adaptor_grid(const at::Tensor& logits, const at::Tensor& params,
                          const at::Tensor& tokens);
 at::Tensor adaptor_mask(const at::Tensor& logits, const at::Tensor& params,
                         const std::optional<at::Tensor>& allowed, int64_t valid_vocab);
+
+at::Tensor adaptor_score_backward(const at::Tensor& grad_log_p, const at::Tensor& grad_log_q,
+                                  const at::Tensor& grad_log_z, const at::Tensor& logits,
+                                  const at::Tensor& params,
+                                  const std::optional<at::Tensor>& allowed, int64_t valid_vocab,
+                                  const at::Tensor& tokens, const std::optional<at::Tensor>& rows,
+                                  const at::Tensor& cut, const at::Tensor& status);
 
 }  // namespace aligndec

@@ -1,0 +1,135 @@
+"""What a pool of log-weights and a chain over it are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aligndec._imh_checks import log_weights
+from aligndec._imh_theory import importance, mixing
+
+if TYPE_CHECKING:
+    from aligndec.imh import Chain
+
+__all__ = ["Diagnostics", "diagnostics"]
+
+
+class Diagnostics(NamedTuple):
+    """What a pool of N log-weights and a chain over it are worth; fields [...], logs in nats.
+
+    All but the first three are exact for the pool, whose chain proposes its N entries uniformly.
+
+    Attributes
+    ----------
+    acceptance_rate : float64
+        Of the chain; NaN without one.
+    n_unique : int64
+        Proposals that were a state of the chain; 0 without one.
+    longest_hold : int64
+        Most steps in a row with the same state; 0 without a chain.
+    expected_acceptance : float64
+        Stationary acceptance Σ_ij π_i q_j min(1, w_j / w_i).
+    ess : float64
+        Importance-sampling size (Σ w)² / Σ w², a count in [1, N]; 0 when all weights are 0.
+    tau_int, ess_chain : float64
+        Integrated autocorrelation time and N / tau_int, [..., S] for given values [..., N, S] (NaN
+        for constant ones); without values [...], the bound 2 w* − 1 that holds for all values.
+    w_star : float64
+        Largest weight over the mean weight; the worst state is held w* steps on average.
+    max_weight_share : float64
+        Share of the largest weight.
+    log_z, log_z_se : float64
+        ln of the mean weight, and its relative standard error sqrt(1/ess − 1/N).
+    cramers_v : float64
+        Association of successive states of the stationary chain; 1 when it can never move.
+    flags : dict of bool tensors
+        "stuck": no proposal was ever accepted. "degenerate": one entry has more than half of the
+        weight, or none has any. "always_accepting": nothing was rejected although the weights
+        differ, that is, a broken accept test or a very short chain. "constant_weights": the local
+        law is the target already.
+
+    References
+    ----------
+    Liu 1996 (spectrum), Mengersen and Tweedie 1996 (w*).
+    """
+
+    acceptance_rate: Tensor
+    n_unique: Tensor
+    longest_hold: Tensor
+    expected_acceptance: Tensor
+    ess: Tensor
+    ess_chain: Tensor
+    tau_int: Tensor
+    w_star: Tensor
+    max_weight_share: Tensor
+    log_z: Tensor
+    log_z_se: Tensor
+    cramers_v: Tensor
+    flags: dict[str, Tensor]
+
+
+def diagnostics(
+    log_weight: Tensor, chain: Chain | None = None, values: Tensor | None = None
+) -> Diagnostics:
+    """Judge a pool of log-weights and, when given, a chain over it.
+
+    Parameters
+    ----------
+    log_weight : Tensor
+        Floating-point [..., N], finite or −inf.
+    chain : Chain, optional
+        What `chain` returned for these weights.
+    values : Tensor, optional
+        Floating-point [..., N, S], S numbers of every proposal, for `tau_int` and `ess_chain`.
+
+    Returns
+    -------
+    Diagnostics
+        Fields [...]; `tau_int` and `ess_chain` [..., S] with values.
+
+    Notes
+    -----
+    With the weights in descending order the k-th eigenvalue of the chain is
+    λ_k = Σ_{i >= k} (1 − w_i / w_k) / N, so one sort gives all of it.
+    """
+    weight = log_weights("imh.diagnostics", log_weight)
+    shape, n = weight.shape[:-1], weight.shape[-1]
+    for name, given, wanted in (
+        ("chain", None if chain is None else chain.index, [*weight.shape]),
+        ("values", values, [*weight.shape, values.shape[-1] if values is not None else 0]),
+    ):
+        if given is not None and [*given.shape] != wanted:
+            raise ValueError(f"imh.diagnostics: {name} must be {wanted}, got {list(given.shape)}")
+    pool, mix = importance(weight), mixing(weight, values)
+    constant = weight.amax(-1) == weight.amin(-1)
+    if chain is None:
+        none = torch.zeros(shape, dtype=torch.int64, device=weight.device)
+        rate, n_unique, hold = torch.full_like(pool.ess, torch.nan), none, none
+    else:
+        # A state was entered at the step of its own number.
+        step = torch.arange(1, n + 1, device=weight.device)
+        rate, n_unique = chain.acceptance_rate, chain.accepted.sum(-1)
+        hold = (step - chain.index).amax(-1)
+    flags = {
+        "stuck": (n_unique == 1) & (n > 1),
+        "degenerate": ((pool.max_share > 0.5) & (n > 1)) | (pool.ess == 0),
+        "always_accepting": (rate == 1) & ~constant,
+        "constant_weights": constant,
+    }
+    return Diagnostics(
+        acceptance_rate=rate,
+        n_unique=n_unique,
+        longest_hold=hold,
+        expected_acceptance=pool.acceptance,
+        ess=pool.ess,
+        ess_chain=n / mix.tau_int,
+        tau_int=mix.tau_int,
+        w_star=n * pool.max_share,
+        max_weight_share=pool.max_share,
+        log_z=pool.log_z,
+        log_z_se=(1 / pool.ess - 1 / n).clamp(min=0).sqrt(),
+        cramers_v=mix.cramers_v,
+        flags=flags,
+    )

@@ -1,0 +1,95 @@
+"""Metropolis–Hastings chains against eager torch that steps all chains at once.
+
+    python bench/bench_imh_chain.py --json bench/results/imh_chain-cpu.json
+
+or, through pytest-benchmark, `pytest -o python_files='bench_*.py' bench`. Log-weights N(0, 1) and
+N(0, 4); the numbers u are given to both sides, or each side draws its own.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from interleave import REPEATS, interleave
+from report import Load, Row, save, show
+from suite import LIMITS, THREADS, Limit
+from torch import Tensor
+
+from aligndec import imh
+
+CHAINS, STEPS = 1000, 10_000
+SECTION = "imh.chain"
+LIMITS.setdefault(SECTION, Limit(">=", 10.0))
+CASES = [(u, sd, t) for u in ("given", "drawn") for sd in (1.0, 2.0) for t in THREADS]
+
+
+def eager(log_weight: Tensor, uniforms: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Four operations per step on rows of all chains, time first; index by one running maximum."""
+    steps, chains = log_weight.shape[1], log_weight.shape[0]
+    if uniforms is None:
+        uniforms = torch.rand(chains, steps, dtype=torch.float64)
+    log_u, proposals = uniforms.log().t().contiguous(), log_weight.t().contiguous()
+    state = proposals[0].clone()
+    accepted = torch.ones(steps, chains, dtype=torch.bool)
+    gain = torch.empty_like(state)
+    for n in range(1, steps):
+        torch.sub(proposals[n], state, out=gain)
+        torch.lt(log_u[n], gain, out=accepted[n])
+        torch.where(accepted[n], proposals[n], state, out=state)
+    accepted = accepted.t().contiguous()
+    return torch.where(accepted, torch.arange(steps), 0).cummax(1).values, accepted
+
+
+def measure(
+    bits: str, sd: float, threads: int, repeats: int = REPEATS
+) -> tuple[Row, Callable[[], object]]:
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(CHAINS, STEPS, dtype=torch.float64, generator=generator) * sd
+    u = torch.rand(CHAINS, STEPS, dtype=torch.float64, generator=generator)
+    given = u if bits == "given" else None
+
+    def ours() -> object:
+        return imh.chain(weight, uniforms=given)
+
+    ours_out, theirs_out = imh.chain(weight, uniforms=u), eager(weight, u)
+    if not (torch.equal(ours_out[0], theirs_out[0]) and torch.equal(ours_out[1], theirs_out[1])):
+        raise AssertionError("imh.chain and eager torch differ")
+    del u, ours_out, theirs_out
+    times = interleave({"ours": ours, "theirs": lambda: eager(weight, given)}, repeats=repeats)
+    a, b = times["ours"], times["theirs"]
+    row = Row(
+        *(SECTION, f"u {bits}", f"N(0,{sd:g})", (CHAINS, STEPS), threads, "eager"),
+        *(b.best / a.best, a.best, b.best, a.repeats, a.median, b.median),
+    )
+    return row, ours
+
+
+@pytest.mark.parametrize(("bits", "sd", "threads"), CASES)
+def test_time(bits: str, sd: float, threads: int, benchmark, rows: list[Row]) -> None:
+    before = torch.get_num_threads()
+    row, ours = measure(bits, sd, threads)
+    rows.append(row)
+    benchmark.extra_info.update(vars(row), ok=row.ok)
+    benchmark.pedantic(ours, rounds=5, warmup_rounds=1)
+    torch.set_num_threads(before)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    options = parser.parse_args()
+    load = Load()
+    rows = [measure(*case, options.repeats)[0] for case in CASES]
+    print(show(rows))
+    if options.json:
+        save(options.json, rows, load)
+    return 0 if all(row.ok for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

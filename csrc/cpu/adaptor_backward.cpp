@@ -1,0 +1,77 @@
+// The gradient of scored tokens on the CPU: one read of the logits and one write of their gradient
+// for each row.
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "core/adaptor_rules.h"
+#include "cpu/isa.h"
+#include "cpu/rows.h"
+#include "launch.h"
+
+namespace aligndec::cpu {
+namespace {
+
+// Entries in the order of their rows, and where each row's entries start.
+struct ByRow {
+  std::vector<int64_t> entry, first;
+
+  ByRow(const int64_t* row_of, int64_t count, int64_t rows) : entry(count), first(rows + 1, 0) {
+    const auto row = [row_of](int64_t i) { return row_of ? row_of[i] : i; };
+    for (int64_t i = 0; i < count; ++i) ++first[row(i) + 1];
+    std::partial_sum(first.begin(), first.end(), first.begin());
+    std::vector<int64_t> next(first.begin(), first.end() - 1);
+    for (int64_t i = 0; i < count; ++i) entry[next[row(i)]++] = i;
+  }
+};
+
+// g_p (1 - p) + g_q (1 - q) / tau + g_z (q - p) / tau, 1 the indicator of the token; greedy rows
+// are tau = 1 with q the indicator of the arg-max.
+template <class T>
+void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, const RowInput<T>& row,
+               Workspace& ws, int64_t i) {
+  const int64_t status = args.status[i], token = args.tokens[i];
+  if (status != core::kOk && status != core::kOutside) return;
+  const core::Rule rule(args.batch.params + i * args.batch.params_stride);
+  const double slope = rule.greedy() ? 1.0 : 1.0 / rule.tau;
+  const bool exists = existing_logit(row, token) > -std::numeric_limits<float>::infinity();
+  const double g_p = exists ? args.grad_log_p[i] : 0.0;
+  const double g_q = status == core::kOk ? args.grad_log_q[i] * slope : 0.0;
+  const double g_z = args.grad_log_z[i] * slope;
+  const double* cut = args.cut + i;
+  const auto low = static_cast<float>(cut[0]), high = static_cast<float>(cut[args.count]);
+  const double kept_weight = g_z - g_q;
+  kernel.add_gradient(
+      row, ws,
+      {cut[2 * args.count], cut[3 * args.count], slope, static_cast<float>(-(g_p + g_z)),
+       rule.greedy() ? 0.0f : static_cast<float>(kept_weight), low, high});
+  if (exists) ws.list_x[token] += static_cast<float>(g_p + g_q);
+  if (!rule.greedy()) return;
+  int64_t best = 0;
+  while (existing_logit(row, best) != low) ++best;
+  ws.list_x[best] += static_cast<float>(kept_weight);
+}
+
+}  // namespace
+
+void launch_adaptor_score_backward(const BackwardArgs& args) {
+  const RowBatch& batch = args.batch;
+  const ByRow by_row(args.row_of, args.count, batch.rows);
+  for_type(batch.type, [&]<class T>(const RowKernel<T>& kernel) {
+    for_rows(batch.rows, batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
+      ws.reserve(batch.n);
+      for (int64_t r = first; r < last; ++r) {
+        const RowInput<T> row = row_input<T>(batch, r);
+        std::fill_n(ws.list_x, (batch.n + kBlock - 1) / kBlock * kBlock, 0.0f);
+        kernel.scan(row, ws);
+        for (int64_t e = by_row.first[r]; e < by_row.first[r + 1]; ++e)
+          add_entry(args, kernel, row, ws, by_row.entry[e]);
+        T* out = static_cast<T*>(args.grad_logits) + r * args.vocab;
+        for (int64_t id = 0; id < batch.n; ++id) out[id] = static_cast<T>(ws.list_x[id]);
+        std::fill(out + batch.n, out + args.vocab, static_cast<T>(0.0f));
+      }
+    });
+  });
+}
+
+}  // namespace aligndec::cpu

@@ -1,0 +1,108 @@
+// Independence Metropolis-Hastings on the CPU: chains over threads.
+#include <ATen/Parallel.h>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/metropolis.h"
+#include "core/philox.h"
+#include "cpu/isa.h"
+#include "launch.h"
+
+namespace aligndec::cpu {
+namespace {
+
+// The logarithms of this many steps are taken together, in the cache of one core.
+constexpr int64_t kBlock = 512;
+// Forking costs 5 to 20 us: a thread gets at least this many steps.
+constexpr int64_t kStepsPerThread = 4096;
+
+// ln u of steps [first, first + count) of one chain: given, or from Philox.
+[[gnu::always_inline]] inline void fill_log_u(const double* uniforms, uint64_t seed,
+                                              uint64_t sequence, int64_t first, int64_t count,
+                                              double* log_u) {
+  if (uniforms) {
+    for (int64_t i = 0; i < count; ++i) log_u[i] = core::log_uniform(uniforms[i]);
+    return;
+  }
+  // Two loops: not every instruction set has what the logarithm needs to be vectorised.
+  for (int64_t i = 0; i < count; ++i) {
+    const auto position = static_cast<uint64_t>(first + i);
+    const uint64_t r = core::token_bits(seed, sequence, position, core::Stream::kChain).r;
+    log_u[i] = core::uniform_from_bits(r);
+  }
+  for (int64_t i = 0; i < count; ++i) log_u[i] = core::log_uniform(log_u[i]);
+}
+
+// The same loop for wider registers: integers and IEEE operations, so the same bits.
+using FillLogU = void (*)(const double*, uint64_t, uint64_t, int64_t, int64_t, double*);
+
+void fill_baseline(const double* uniforms, uint64_t seed, uint64_t sequence, int64_t first,
+                   int64_t count, double* log_u) {
+  fill_log_u(uniforms, seed, sequence, first, count, log_u);
+}
+#if ALIGNDEC_X86_BUILDS
+__attribute__((target("avx2"))) void fill_avx2(const double* uniforms, uint64_t seed,
+                                               uint64_t sequence, int64_t first, int64_t count,
+                                               double* log_u) {
+  fill_log_u(uniforms, seed, sequence, first, count, log_u);
+}
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) void
+fill_avx512(const double* uniforms, uint64_t seed, uint64_t sequence, int64_t first, int64_t count,
+            double* log_u) {
+  fill_log_u(uniforms, seed, sequence, first, count, log_u);
+}
+#endif
+
+FillLogU choose_fill() {
+#if ALIGNDEC_X86_BUILDS
+  if (std::strcmp(instruction_set(), "avx512") == 0) return &fill_avx512;
+  if (std::strcmp(instruction_set(), "avx2") == 0) return &fill_avx2;
+#endif
+  return &fill_baseline;
+}
+
+// Fresh outputs of this size are mapped page by page, which costs more than the chain itself.
+constexpr uintptr_t kHugePage = uintptr_t{1} << 21;
+
+void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + kHugePage - 1) & ~(kHugePage - 1);
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + bytes) & ~(kHugePage - 1);
+  // Advice only: without huge pages nothing changes.
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
+
+void run_chains(const ChainArgs& args, FillLogU fill, int64_t first_chain, int64_t last_chain) {
+  alignas(64) double log_u[kBlock];
+  for (int64_t c = first_chain; c < last_chain; ++c) {
+    const auto sequence = static_cast<uint64_t>(args.sequence_ids ? args.sequence_ids[c] : c);
+    core::ChainState state{};
+    for (int64_t first = 0; first < args.length; first += kBlock) {
+      const int64_t last = std::min(first + kBlock, args.length), at = c * args.length + first;
+      fill(args.uniforms ? args.uniforms + at : nullptr, static_cast<uint64_t>(args.seed), sequence,
+           first, last - first, log_u);
+      core::run_chain(state, first, last, args.log_weight + at, log_u, args.index + at,
+                      args.accepted + at);
+    }
+  }
+}
+
+}  // namespace
+
+void launch_imh_chain(const ChainArgs& args) {
+  const FillLogU fill = choose_fill();
+  const int64_t entries = args.chains * args.length;
+  prefer_huge_pages(args.index, entries * int64_t{sizeof(int64_t)});
+  prefer_huge_pages(args.accepted, entries);
+  const int64_t grain = std::max<int64_t>(1, kStepsPerThread / args.length);
+  at::parallel_for(0, args.chains, grain,
+                   [&](int64_t first, int64_t last) { run_chains(args, fill, first, last); });
+}
+
+}  // namespace aligndec::cpu

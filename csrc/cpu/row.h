@@ -1,0 +1,87 @@
+// One row, block by block, and small helpers. Included inside the namespace of each build, after
+// its Simd.
+
+// Own small helpers: a std algorithm instantiated under a target pragma could be linked into
+// another build.
+template <class V>
+V smaller(V a, V b) {
+  return b < a ? b : a;
+}
+template <class V>
+V larger(V a, V b) {
+  return a < b ? b : a;
+}
+
+inline double as_double(uint64_t v) { return static_cast<double>(v); }
+
+// The least float that is >= cut, the largest that is <= cut.
+inline float float_at_least(double cut) {
+  if (cut <= -static_cast<double>(FLT_MAX)) return -FLT_MAX;
+  const float f = static_cast<float>(cut);
+  return static_cast<double>(f) < cut ? nextafterf(f, INFINITY) : f;
+}
+inline float float_at_most(double cut) {
+  if (cut <= -static_cast<double>(FLT_MAX)) return -FLT_MAX;
+  const float f = static_cast<float>(cut);
+  return static_cast<double>(f) > cut ? nextafterf(f, -INFINITY) : f;
+}
+
+template <class T>
+struct Row {
+  const RowInput<T>& in;
+  const T* tail;  // the last, short block, padded with -inf and masked
+  int64_t whole;  // blocks that are read from the row itself
+  int64_t blocks;
+
+  Row(const RowInput<T>& input, Workspace& ws)
+      : in(input),
+        tail(reinterpret_cast<const T*>(ws.tail)),
+        whole(input.n / kBlock),
+        blocks((input.n + kBlock - 1) / kBlock) {}
+
+  Simd::F lanes(int64_t block, int64_t lane) const {
+    if (block == whole) return Simd::load(tail + lane);
+    const int64_t id = block * kBlock + lane;
+    const Simd::F x = Simd::load(in.x + id);
+    if (in.allowed) return Simd::allow(x, in.allowed + id);
+    if (in.allowed_bits) return Simd::allow_bits(x, in.allowed_bits, id);
+    return x;
+  }
+};
+
+inline bool is_allowed(const bool* flags, const uint32_t* bits, int64_t id) {
+  if (flags) return flags[id];
+  return !bits || ((bits[id >> 5] >> (id & 31)) & 1u);
+}
+
+template <class T>
+void fill_tail(const RowInput<T>& in, Workspace& ws) {
+  T* tail = reinterpret_cast<T*>(ws.tail);
+  const int64_t first = in.n / kBlock * kBlock;
+  for (int64_t i = 0; i < kBlock; ++i) {
+    const int64_t id = first + i;
+    const bool exists = id < in.n && is_allowed(in.allowed, in.allowed_bits, id);
+    tail[i] = exists ? in.x[id] : static_cast<T>(-INFINITY);
+  }
+}
+
+// Calls body(first, last) on ranges that cover [0, n), whole multiples of `unit` but for the last:
+// one range, or one for each member of the team.
+template <class Body>
+void for_ranges(const Team& team, int64_t n, int64_t unit, Body& body) {
+  if (team.parts <= 1 || !team.run) {
+    body(int64_t{0}, n, 0);
+    return;
+  }
+  struct Context {
+    Body* body;
+    int64_t n, step;
+  };
+  const int64_t units = (n + unit - 1) / unit;
+  Context context{&body, n, (units + team.parts - 1) / team.parts * unit};
+  team.run(team.parts, &context, [](void* opaque, int part) {
+    auto& c = *static_cast<Context*>(opaque);
+    const int64_t first = smaller(c.n, part * c.step);
+    (*c.body)(first, smaller(c.n, first + c.step), part);
+  });
+}

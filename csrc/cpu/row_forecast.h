@@ -1,0 +1,130 @@
+// Where a sample of a row says that its only stage will cut, give or take. Included inside the
+// namespace of each build, after row_prefix.h.
+
+// Certainly kept: [inner_low, inner_high]. Undecided: the rest of [low, high].
+struct Band {
+  float low, inner_low, inner_high, high;
+};
+
+constexpr int64_t kWatchFrom = 16384;  // shorter rows are not worth a sample
+constexpr double kWideShare =
+    1.0 / 24;                         // of the row: where a threshold keeps less, a list is cheaper
+constexpr double kWidestBand = 0.15;  // of the row
+constexpr double kSigmas = 2.25;      // of the sampling error
+
+// Where a sample of the row says that the only stage will cut.
+template <class T>
+class Forecast {
+ public:
+  Forecast(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) : ws_(ws), rule_(rule) {
+    sample_ = sample_row(in, ws);
+    weigh_sample(ws, rule.scale, sample_);
+    const Moments exact = moments(0, sample_.exact), rest = moments(sample_.exact, ws.list_size);
+    const double times = as_double(sample_.share);
+    const double mass = exact.w + times * rest.w;
+    mean_ = (exact.wt + times * rest.wt) / mass;
+    mass_ = mass * as_double(core::kMassOne);
+    // Of the estimated part: sums of squared shares, and of their squared distances from the mean.
+    const double square = times * times / (mass * mass) * rest.w2;
+    const double spread =
+        times * times / (mass * mass) * (rest.w2t2 + mean_ * (mean_ * rest.w2 - 2.0 * rest.w2t));
+    mass_error_ = kSigmas * sqrt(square);
+    mean_error_ = kSigmas * sqrt(larger(spread, 0.0)) + 1e-6;
+  }
+
+  // False when the kept set looks narrow, or the sample too small to say.
+  bool band(Band& band) {
+    if (!(mass_error_ < 0.5)) return false;
+    const float most = FLT_MAX;
+    if (rule_.has_top_p()) {
+      band = {mass_cut(rule_.top_p, 1.0), mass_cut(rule_.top_p, -1.0), most, most};
+    } else if (rule_.has_typical()) {
+      centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
+      const double slack = rule_.tau * mean_error_;
+      const double inner = radius(rule_.typical_p, -1.0) - slack;
+      const double outer = radius(rule_.typical_p, 1.0) + slack;
+      if (!(inner > 0.0)) return false;
+      band = {float_at_most(centre_ - outer), static_cast<float>(centre_ - inner),
+              static_cast<float>(centre_ + inner), float_at_least(centre_ + outer)};
+    } else {
+      const core::Survivors s{static_cast<uint64_t>(mass_), static_cast<uint64_t>(mean_ * mass_),
+                              ws_.top, 0};
+      const double cut = rule_.has_min_p()     ? core::min_p_cut(rule_, s)
+                         : rule_.has_epsilon() ? core::epsilon_cut(rule_, s, ws_.top)
+                                               : core::eta_cut(rule_, s, ws_.top);
+      const double slack = rule_.has_min_p() ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
+      band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
+    }
+    return worthwhile(band);
+  }
+
+ private:
+  // Sums over list entries [first, last), good to a few digits; t counts downwards from the
+  // maximum.
+  struct Moments {
+    double w, wt, w2, w2t, w2t2;
+  };
+  Moments moments(int64_t first, int64_t last) const {
+    const Weighing weighing(ws_.top, rule_.scale);
+    Simd::F w = Simd::set(0.0f), wt = w, w2 = w, w2t = w, w2t2 = w;
+    const Simd::F minus = Simd::set(-1.0f);
+    for (int64_t i = first; i + Simd::kLanes <= last; i += Simd::kLanes) {
+      const Simd::F x = Simd::load(ws_.list_x + i);
+      const Simd::F t = rule_.scale.identity ? weighing.gap<false>(x) : weighing.gap<true>(x);
+      const Simd::F each = exp_lanes(t), down = Simd::mul(t, minus);
+      const Simd::F squared = Simd::mul(each, each), moved = Simd::mul(squared, down);
+      w = Simd::add(w, each);
+      wt = Simd::fma(each, down, wt);
+      w2 = Simd::add(w2, squared);
+      w2t = Simd::add(w2t, moved);
+      w2t2 = Simd::fma(moved, down, w2t2);
+    }
+    return {total(w), total(wt), total(w2), total(w2t), total(w2t2)};
+  }
+  static double total(Simd::F v) {
+    alignas(64) float lane[Simd::kLanes];
+    Simd::store(lane, v);
+    double sum = 0.0;
+    for (float each : lane) sum += static_cast<double>(each);
+    return sum;
+  }
+  // Of the sampled rest, the part in [low, high].
+  double share(float low, float high) const {
+    const Simd::F lo = Simd::set(low), hi = Simd::set(high);
+    int64_t inside = 0;
+    for (int64_t i = sample_.exact; i + Simd::kLanes <= ws_.list_size; i += Simd::kLanes)
+      inside += __builtin_popcount(Simd::lanes(Simd::between(Simd::load(ws_.list_x + i), lo, hi)));
+    return static_cast<double>(inside) / static_cast<double>(ws_.list_size - sample_.exact + 1);
+  }
+  bool worthwhile(const Band& band) const {
+    const double inner = share(band.inner_low, band.inner_high);
+    return inner > kWideShare && share(band.low, band.high) - inner < kWidestBand;
+  }
+  // Mass of a prefix, moved by the sampling error.
+  double shifted(double p, double direction) const {
+    return mass_ * (p + direction * mass_error_ * sqrt(p * (1.0 - p)));
+  }
+  float mass_cut(double p, double direction) {
+    const double limit = shifted(p, direction);
+    if (limit >= mass_) return -FLT_MAX;
+    if (limit < 1.0) return FLT_MAX;
+    return from_descending_key(
+        list_prefix(ws_, true, static_cast<uint64_t>(limit), descending_key).bound);
+  }
+  double radius(double p, double direction) {
+    const double limit = shifted(p, direction);
+    if (limit >= mass_) return 2.0 * FLT_MAX;
+    if (limit < 1.0) return 0.0;
+    const double centre = centre_;
+    const auto key_of = [centre](float x) {
+      return core::bit_cast<uint64_t>(core::typical_key(centre, x));
+    };
+    return core::bit_cast<double>(
+        list_prefix(ws_, true, static_cast<uint64_t>(limit), key_of).bound);
+  }
+
+  Workspace& ws_;
+  const core::Rule& rule_;
+  Sample sample_;
+  double mass_ = 0.0, mean_ = 0.0, mass_error_ = 1.0, mean_error_ = 1.0, centre_ = 0.0;
+};

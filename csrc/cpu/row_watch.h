@@ -1,0 +1,139 @@
+// Wide kept sets in one pass. A list pays as long as few tokens are kept; where a sample says that
+// the first and only stage keeps a good part of the row, it also says where the cut must lie, give
+// or take. The pass that weighs the row then adds up what is certainly kept and collects the band
+// in between, and the exact cut, known after the pass, is found inside the band. A guess that the
+// integers do not confirm is dropped, and the list takes over. Included inside the namespace of
+// each build, after row_forecast.h.
+
+// Weighs the row as weigh_blocks does and watches the law that decides: the scaled one, or the base
+// law at temperature 1.
+template <class T, bool kScaled>
+void watch_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, const Band& band) {
+  const Row<T> row(in, ws);
+  const Weighing weighing(ws.top, rule.scale);
+  const Simd::F low = Simd::set(band.low), high = Simd::set(band.high);
+  const Simd::F inner_low = Simd::set(band.inner_low), inner_high = Simd::set(band.inner_high);
+  ws.base = ws.scaled = ws.inside = Sums{};
+  ws.inside_count = 0;
+  int64_t size = 0;
+  for (int64_t chunk = 0, at = 0; chunk < row.blocks; chunk += kChunk / kBlock, ++at) {
+    MassSum base, scaled, inside;
+    const int64_t end = smaller(row.blocks, chunk + kChunk / kBlock);
+    int64_t inside_lanes = 0;
+    for (int64_t b = chunk; b < end; ++b) {
+      for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
+        const Simd::F x = row.lanes(b, v);
+        const auto inner = Simd::between(x, inner_low, inner_high);
+        const auto outer = Simd::between(x, low, high);
+        inside_lanes += __builtin_popcount(Simd::lanes(inner));
+        if constexpr (kScaled) {
+          base.template add<true>(weighing.gap<false>(x));
+          scaled.template add_watched<true>(weighing.gap<true>(x), inside, inner);
+        } else {
+          base.template add_watched<false>(weighing.gap<false>(x), inside, inner);
+        }
+        size += Simd::compress(ws.band_x + size, x, Simd::but_not(outer, inner));
+      }
+    }
+    const int64_t lanes = (end - chunk) * kBlock;
+    ws.base_chunks[at] = MassSum::total(base.mass, lanes);
+    ws.base.mass += ws.base_chunks[at];
+    ws.base.entropy += MassSum::total(base.entropy, lanes);
+    ws.inside_chunks[at] = MassSum::total(inside.mass, inside_lanes);
+    ws.inside.mass += ws.inside_chunks[at];
+    if constexpr (kScaled) {
+      ws.scaled_chunks[at] = MassSum::total(scaled.mass, lanes);
+      ws.scaled.mass += ws.scaled_chunks[at];
+      ws.scaled.entropy += MassSum::total(scaled.entropy, lanes);
+      ws.inside.entropy += MassSum::total(inside.entropy, inside_lanes);
+    }
+    ws.inside_count += inside_lanes;
+    ws.band_end[at] = size;
+  }
+  ws.base_known = true;
+  if constexpr (kScaled) {
+    ws.scaled_known = ws.scaled_entropy_known = true;
+    ws.scaled_at = rule.scale;
+  }
+}
+
+// A row in which many blocks come close to the maximum can have a wide kept set; in any other a
+// list is short.
+inline bool is_flat(const Workspace& ws, double tau, int64_t n) {
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  const float close = ws.top - static_cast<float>(5.0 * tau);
+  int64_t near = 0;
+  for (int64_t b = 0; b < blocks; ++b) near += ws.block_max[b] >= close;
+  return near > blocks / 2;
+}
+
+// One stage only, on the law that is drawn from, in a row that is long and read by one thread.
+inline bool can_watch(const Workspace& ws, const core::Rule& rule, int64_t n) {
+  const int stages = rule.has_top_p() + rule.has_typical() + rule.has_min_p() + rule.has_epsilon() +
+                     rule.has_eta();
+  return stages == 1 && !rule.has_top_k() && !rule.has_sigma() && !rule.greedy() &&
+         (rule.scale.identity || !rule.cut_base) && n >= kWatchFrom && ws.team.parts <= 1 &&
+         !ws.base_known;
+}
+
+// Moves the undecided tokens to the list, weighs them and finds the exact interval. False: the
+// guess was wrong.
+inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band, float& low,
+                        float& high) {
+  const Sums& all = rule.scale.identity ? ws.base : ws.scaled;
+  const core::Survivors s{all.mass, all.entropy, ws.top, ws.count};
+  const int64_t chunks = ws.chunks;
+  ws.list_size = chunks == 0 ? 0 : ws.band_end[chunks - 1];
+  memcpy(ws.list_x, ws.band_x, static_cast<size_t>(ws.list_size) * sizeof(float));
+  weigh_list(ws, rule.scale, ws.top);
+  high = FLT_MAX;
+  if (rule.has_top_p()) {
+    const uint64_t limit = core::ceil_scaled(rule.top_p, s.mass);
+    if (ws.inside.mass >= limit) return false;
+    const Prefix p = list_prefix(ws, true, limit - ws.inside.mass, descending_key);
+    low = from_descending_key(p.bound);
+    if (!p.reached) return false;
+  } else if (rule.has_typical()) {
+    const uint64_t limit = core::ceil_scaled(rule.typical_p, s.mass);
+    const double centre = core::typical_centre(rule, s, ws.top);
+    const auto key_of = [centre](float x) {
+      return core::bit_cast<uint64_t>(core::typical_key(centre, x));
+    };
+    if (ws.inside.mass >= limit || !(band.inner_low <= centre && centre <= band.inner_high))
+      return false;
+    const Prefix p = list_prefix(ws, true, limit - ws.inside.mass, key_of);
+    // All that is inside must be closer than the last one kept, all that was left out farther.
+    if (!p.reached || p.bound <= larger(key_of(band.inner_low), key_of(band.inner_high)) ||
+        p.bound >= smaller(key_of(band.low), key_of(band.high)))
+      return false;
+    typical_interval(centre, core::bit_cast<double>(p.bound), low, high);
+  } else {
+    const double cut = rule.has_min_p()     ? core::min_p_cut(rule, s)
+                       : rule.has_epsilon() ? core::epsilon_cut(rule, s, ws.top)
+                                            : core::eta_cut(rule, s, ws.top);
+    low = float_at_least(cut);
+    if (low < band.low || low > band.inner_low) return false;
+  }
+  narrow(ws, low, high);
+  return true;
+}
+
+// The kept set of a wide row; false when a list should be used.
+template <class T>
+bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core::RowMasses& r) {
+  Band band;
+  if (!can_watch(ws, rule, in.n) || !is_flat(ws, rule.tau, in.n) ||
+      !Forecast<T>(in, ws, rule).band(band))
+    return false;
+  if (rule.scale.identity) {
+    watch_row<T, false>(in, ws, rule, band);
+  } else {
+    watch_row<T, true>(in, ws, rule, band);
+  }
+  if (!settle_band(ws, rule, band, r.low, r.high)) return false;
+  const Sums undecided = weigh_list(ws, rule.scale, ws.top);
+  r.kept = r.kept_units = ws.inside.mass + undecided.mass;
+  r.kept_e = ws.inside.entropy + undecided.entropy;
+  r.n_kept = ws.inside_count + ws.list_size;
+  return true;
+}

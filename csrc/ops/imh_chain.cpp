@@ -1,0 +1,43 @@
+// Independence Metropolis-Hastings over given log-weights: checks, allocation and launch.
+#include "ops/imh_chain.h"
+
+#include <ATen/ops/empty.h>
+
+#include "checks.h"
+#include "launch.h"
+
+namespace aligndec {
+
+std::tuple<Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
+                                     const std::optional<Tensor>& sequence_ids,
+                                     const std::optional<Tensor>& uniforms) {
+  constexpr const char* kOp = "imh_chain";
+  TORCH_CHECK_VALUE(log_weight.scalar_type() == at::kDouble && log_weight.dim() == 2 &&
+                        log_weight.size(1) >= 1 && log_weight.is_contiguous(),
+                    kOp, ": log_weight must be a contiguous float64 [C, N >= 1], got ",
+                    c10::toString(log_weight.scalar_type()), " ", log_weight.sizes());
+  if (uniforms) {
+    TORCH_CHECK_VALUE(uniforms->scalar_type() == at::kDouble && uniforms->is_contiguous() &&
+                          uniforms->sizes() == log_weight.sizes() &&
+                          uniforms->device() == log_weight.device(),
+                      kOp, ": uniforms must be a contiguous float64 ", log_weight.sizes(), ", got ",
+                      c10::toString(uniforms->scalar_type()), " ", uniforms->sizes());
+  }
+  const int64_t chains = log_weight.size(0);
+  check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, chains, log_weight);
+  const Tensor index = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kLong));
+  const Tensor accepted = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kBool));
+  ChainArgs args{};
+  args.log_weight = log_weight.const_data_ptr<double>();
+  args.chains = chains;
+  args.length = log_weight.size(1);
+  args.seed = seed;
+  args.sequence_ids = const_data_or_null<int64_t>(sequence_ids);
+  args.uniforms = const_data_or_null<double>(uniforms);
+  args.index = index.mutable_data_ptr<int64_t>();
+  args.accepted = accepted.mutable_data_ptr<bool>();
+  cpu::launch_imh_chain(args);
+  return {index, accepted};
+}
+
+}  // namespace aligndec
