@@ -22,9 +22,10 @@ def log_weights(function: str, value: Any) -> Tensor:
             f"{function}: log_weight must be [..., N] with N >= 1, got {list(value.shape)}"
         )
     weight = value.detach().double()
-    if not torch.compiler.is_compiling():
-        bad = ~(weight < torch.inf)
-        if bool(bad.any()):
+    if weight.numel() > 0 and not torch.compiler.is_compiling():
+        # One reduction that NaN survives; the entries are looked for only when there are some.
+        if not bool(weight.amax() < torch.inf):
+            bad = ~(weight < torch.inf)
             at = bad.nonzero()[0].tolist()
             raise ValueError(
                 f"{function}: log_weight must be finite or -inf, got {weight[tuple(at)].item()} "
@@ -44,7 +45,11 @@ def with_uniforms(weight: Tensor, uniforms: Any) -> tuple[Tensor, Tensor]:
             f"imh.chain: uniforms must be float64 [..., N] with N = {weight.shape[-1]}, got {got}"
         )
     check.on_device("imh.chain", "uniforms", uniforms, weight.device)
-    check.draw_uniforms("imh.chain", uniforms.reshape(-1), uniforms.numel(), weight.device)
+    if uniforms.numel() > 0 and not torch.compiler.is_compiling():
+        low, high = torch.aminmax(uniforms)
+        if not (bool(low >= 0) and bool(high < 1)):
+            outside = uniforms[~((uniforms >= 0) & (uniforms < 1))][0].item()
+            raise ValueError(f"imh.chain: uniforms must be in [0, 1), got {outside}")
     try:
         weight, uniforms = torch.broadcast_tensors(weight, uniforms)  # type: ignore[no-untyped-call]
     except RuntimeError:

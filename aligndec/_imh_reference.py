@@ -12,7 +12,7 @@ __all__ = ["imh_chain"]
 
 def imh_chain(
     log_weight: Tensor, seed: int, sequence_ids: Tensor | None, uniforms: Tensor | None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Run C chains: proposal n replaces the state iff ln u_n < ln w_n - ln w_state.
 
     Parameters
@@ -32,6 +32,8 @@ def imh_chain(
         int64 [C, N], the proposal that is the state after step n.
     accepted : Tensor
         bool [C, N]; entry 0 is True.
+    count : Tensor
+        int64 [C], how many of them are True.
     """
     chains, steps = log_weight.shape
     device = log_weight.device
@@ -52,4 +54,4 @@ def imh_chain(
         accepted[n] = take
         state = torch.where(take, proposals[n], state)
     accepted = accepted.t().contiguous()
-    return torch.where(accepted, step, 0).cummax(1).values, accepted
+    return torch.where(accepted, step, 0).cummax(1).values, accepted, accepted.sum(1)

@@ -45,7 +45,7 @@ _SCHEMAS = {
     ),
     "imh_chain": (
         "(Tensor log_weight, int seed, Tensor? sequence_ids, Tensor? uniforms) -> "
-        "(Tensor index, Tensor accepted)"
+        "(Tensor index, Tensor accepted, Tensor count)"
     ),
 }
 
@@ -87,9 +87,9 @@ def _fake_backward(
     return logits.new_empty(logits.shape)
 
 
-def _fake_chain(log_weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _fake_chain(log_weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     index = log_weight.new_empty(log_weight.shape, dtype=torch.int64)
-    return index, log_weight.new_empty(log_weight.shape, dtype=torch.bool)
+    return index, torch.empty_like(index, dtype=torch.bool), index.new_empty(index.shape[0])
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

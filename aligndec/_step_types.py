@@ -24,7 +24,7 @@ class Ops(NamedTuple):
     score: Callable[..., Any]
     grid: Callable[..., Any]
     mask: Callable[..., Tensor]
-    chain: Callable[..., tuple[Tensor, Tensor]]
+    chain: Callable[..., tuple[Tensor, Tensor, Tensor]]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)
 
 

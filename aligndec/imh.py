@@ -80,20 +80,19 @@ def chain(
     key = rng.signed64(whole("imh.chain", "seed", seed))
     if uniforms is not None:
         weight, uniforms = with_uniforms(weight, uniforms)
-    shape, count = weight.shape, weight[..., 0].numel()
+    shape, chains = weight.shape, weight[..., 0].numel()
     if sequence_ids is not None:
         if isinstance(sequence_ids, Tensor):
             sequence_ids = sequence_ids.reshape(-1)
-        args = ("imh.chain", "sequence_ids", sequence_ids, count, weight.device)
+        args = ("imh.chain", "sequence_ids", sequence_ids, chains, weight.device)
         sequence_ids = vector(*args)
-    flat = weight.reshape(count, shape[-1]).contiguous()
+    flat = weight.reshape(chains, shape[-1]).contiguous()
     if uniforms is not None:
         uniforms = uniforms.reshape(flat.shape).contiguous()
-    index, accepted = current_ops().chain(flat, key, sequence_ids, uniforms)
-    accepted = accepted.reshape(shape)
+    index, accepted, count = current_ops().chain(flat, key, sequence_ids, uniforms)
     # 0 / 0 is the NaN of N = 1.
-    rate = (accepted.sum(-1) - 1).double() / (shape[-1] - 1)
-    return Chain(index.reshape(shape), accepted, rate)
+    rate = (count - 1).double().reshape(shape[:-1]) / (shape[-1] - 1)
+    return Chain(index.reshape(shape), accepted.reshape(shape), rate)
 
 
 def __getattr__(name: str) -> Any:

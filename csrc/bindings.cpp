@@ -15,16 +15,19 @@
 #error "ALIGNDEC_TORCH_VERSION must be defined by the build (setup.py does)"
 #endif
 
-TORCH_LIBRARY_IMPL(aligndec, CPU, m) {
-  m.impl("adaptor_step", &aligndec::adaptor_step);
-  m.impl("adaptor_score", &aligndec::adaptor_score);
-  m.impl("adaptor_grid", &aligndec::adaptor_grid);
-  m.impl("adaptor_mask", &aligndec::adaptor_mask);
-  m.impl("adaptor_score_backward", &aligndec::adaptor_score_backward);
-  m.impl("imh_chain", &aligndec::imh_chain);
-}
-
 namespace {
+
+// Called when the module is imported, not when it is loaded: a schema that does not fit then is an
+// error that Python can report.
+void register_kernels() {
+  static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
+  cpu.impl("adaptor_step", &aligndec::adaptor_step);
+  cpu.impl("adaptor_score", &aligndec::adaptor_score);
+  cpu.impl("adaptor_grid", &aligndec::adaptor_grid);
+  cpu.impl("adaptor_mask", &aligndec::adaptor_mask);
+  cpu.impl("adaptor_score_backward", &aligndec::adaptor_score_backward);
+  cpu.impl("imh_chain", &aligndec::imh_chain);
+}
 
 pybind11::dict build_info() {
   pybind11::dict info;
@@ -47,10 +50,21 @@ void set_instruction_set(const std::string& name) {
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
+  register_kernels();
   m.doc() = "Compiled kernels of aligndec; importing it registers them.";
   m.attr("torch_version") = ALIGNDEC_TORCH_VERSION;
   m.def("build_info", &build_info, "Versions, compiler and instruction set as a dict.");
   m.def("instruction_set", &aligndec::cpu::instruction_set, "The instruction set in use.");
   m.def("set_instruction_set", &set_instruction_set, pybind11::arg("name"),
         "Choose \"baseline\", \"avx2\" or \"avx512\" for all later calls.");
+  m.def(
+      "exp32_array",
+      [](uintptr_t t, uintptr_t out, int64_t n) {
+        pybind11::gil_scoped_release release;
+        aligndec::cpu::exp_array(reinterpret_cast<const float*>(t), reinterpret_cast<float*>(out),
+                                 n);
+      },
+      pybind11::arg("t"), pybind11::arg("out"), pybind11::arg("n"),
+      "For tests: exp32 of n floats (a multiple of 16) between two addresses, by the kernel in "
+      "use.");
 }

@@ -98,6 +98,7 @@ struct ChainArgs {
   const double* uniforms;       // [chains, length], else Philox
   int64_t* index;
   bool* accepted;
+  int64_t* count;  // [chains], accepted steps
 };
 
 namespace cpu {
@@ -109,6 +110,8 @@ void launch_imh_chain(const ChainArgs& args);
 const char* instruction_set();
 // "avx512", "avx2" or "baseline"; false when this machine or this build lacks it.
 bool set_instruction_set(const char* name);
+// exp32 as the kernel in use computes it; n a multiple of 16.
+void exp_array(const float* t, float* out, int64_t n);
 }  // namespace cpu
 
 }  // namespace aligndec

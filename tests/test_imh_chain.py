@@ -87,6 +87,7 @@ def test_the_kernel_is_the_reference_bit_for_bit(native: None, isa: str, bits: s
     theirs = reference.imh_chain(*args)
     assert torch.equal(ours[0], theirs[0])
     assert torch.equal(ours[1], theirs[1])
+    assert torch.equal(ours[2], theirs[2])
     assert 0.05 < float(ours[1].double().mean()) < 0.95
 
 

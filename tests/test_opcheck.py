@@ -108,6 +108,11 @@ def samples(op: str) -> Iterator[tuple]:
         yield weight, -5, None, None
         yield weight, 0, torch.arange(ROWS), None
         yield weight, 0, None, torch.rand(ROWS, VOCAB, dtype=torch.float64)
+    elif op == "imh_chain":
+        log_weight = randn(ROWS, VOCAB).double()
+        yield log_weight, 3, None, None
+        yield log_weight, -1, torch.arange(ROWS), None
+        yield log_weight, 0, None, torch.rand(ROWS, VOCAB, dtype=torch.float64)
     else:
         pytest.fail(f"operator {op} has no sample inputs in this file")
 

@@ -7,10 +7,10 @@
 
 namespace aligndec::core {
 
-// The proposal whose copy is emitted, and its log-weight.
+// The proposal whose copy is emitted, its log-weight, and how many were accepted so far.
 struct ChainState {
   double log_weight;
-  int64_t index;
+  int64_t index, accepted;
 };
 
 // ln u for u in [0, 1): -inf at 0, which accepts every finite proposal. The bits of log_positive,
@@ -35,21 +35,33 @@ ALIGNDEC_HD bool accepts(double log_u, double proposal, double state) {
   return log_u < proposal - state;
 }
 
-// Steps [first, last) of a chain; the arrays start at step `first`. Entry 0 is the start and counts
-// as accepted. Emits the state after each step: a rejected proposal repeats it.
-ALIGNDEC_HD void run_chain(ChainState& state, int64_t first, int64_t last, const double* log_weight,
-                           const double* log_u, int64_t* index, bool* accepted) {
-  double weight = state.log_weight;
-  int64_t held = state.index;
+// Steps [first, last) of kLanes chains side by side, because each waits for its own last decision.
+// Entry 0 is the start and counts as accepted. Emits the state after each step: a rejected proposal
+// repeats it. log_weight, index and accepted start at step 0 and go from chain to chain by
+// `stride`; log_u starts at step `first` and goes by `u_stride`.
+template <int kLanes>
+ALIGNDEC_HD void run_chains(ChainState (&states)[kLanes], int64_t first, int64_t last,
+                            const double* log_weight, int64_t stride, const double* log_u,
+                            int64_t u_stride, int64_t* index, bool* accepted) {
+  ChainState s[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) s[lane] = states[lane];
   for (int64_t n = first; n < last; ++n) {
-    const double proposal = log_weight[n - first];
-    const bool take = n == 0 || accepts(log_u[n - first], proposal, weight);
-    weight = take ? proposal : weight;
-    held = take ? n : held;
-    index[n - first] = held;
-    accepted[n - first] = take;
+    ALIGNDEC_UNROLL
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t at = lane * stride + n;
+      const double proposal = log_weight[at], log_u_n = log_u[lane * u_stride + n - first];
+      const bool take = n == 0 || accepts(log_u_n, proposal, s[lane].log_weight);
+      // Masks, because a branch on a coin is mispredicted half of the time.
+      const int64_t mask = -static_cast<int64_t>(take);
+      s[lane].log_weight = bit_cast<double>((bit_cast<int64_t>(proposal) & mask) |
+                                            (bit_cast<int64_t>(s[lane].log_weight) & ~mask));
+      s[lane].index = (n & mask) | (s[lane].index & ~mask);
+      s[lane].accepted += take;
+      index[at] = s[lane].index;
+      accepted[at] = take;
+    }
   }
-  state = {weight, held};
+  for (int lane = 0; lane < kLanes; ++lane) states[lane] = s[lane];
 }
 
 }  // namespace aligndec::core

@@ -78,19 +78,25 @@ void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t byt
 #endif
 }
 
-void run_chains(const ChainArgs& args, FillLogU fill, int64_t first_chain, int64_t last_chain) {
-  alignas(64) double log_u[kBlock];
-  for (int64_t c = first_chain; c < last_chain; ++c) {
-    const auto sequence = static_cast<uint64_t>(args.sequence_ids ? args.sequence_ids[c] : c);
-    core::ChainState state{};
-    for (int64_t first = 0; first < args.length; first += kBlock) {
-      const int64_t last = std::min(first + kBlock, args.length), at = c * args.length + first;
-      fill(args.uniforms ? args.uniforms + at : nullptr, static_cast<uint64_t>(args.seed), sequence,
-           first, last - first, log_u);
-      core::run_chain(state, first, last, args.log_weight + at, log_u, args.index + at,
-                      args.accepted + at);
+// Chains [first_chain, first_chain + kLanes).
+template <int kLanes>
+void run_lanes(const ChainArgs& args, FillLogU fill, int64_t first_chain) {
+  alignas(64) double log_u[kLanes * kBlock];
+  core::ChainState states[kLanes] = {};
+  const int64_t start = first_chain * args.length;
+  for (int64_t first = 0; first < args.length; first += kBlock) {
+    const int64_t last = std::min(first + kBlock, args.length);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const int64_t chain = first_chain + lane;
+      const int64_t name = args.sequence_ids ? args.sequence_ids[chain] : chain;
+      fill(args.uniforms ? args.uniforms + chain * args.length + first : nullptr,
+           static_cast<uint64_t>(args.seed), static_cast<uint64_t>(name), first, last - first,
+           log_u + lane * kBlock);
     }
+    core::run_chains(states, first, last, args.log_weight + start, args.length, log_u, kBlock,
+                     args.index + start, args.accepted + start);
   }
+  for (int lane = 0; lane < kLanes; ++lane) args.count[first_chain + lane] = states[lane].accepted;
 }
 
 }  // namespace
@@ -101,8 +107,12 @@ void launch_imh_chain(const ChainArgs& args) {
   prefer_huge_pages(args.index, entries * int64_t{sizeof(int64_t)});
   prefer_huge_pages(args.accepted, entries);
   const int64_t grain = std::max<int64_t>(1, kStepsPerThread / args.length);
-  at::parallel_for(0, args.chains, grain,
-                   [&](int64_t first, int64_t last) { run_chains(args, fill, first, last); });
+  at::parallel_for(0, args.chains, grain, [&](int64_t first, int64_t last) {
+    constexpr int kLanes = 2;
+    int64_t chain = first;
+    for (; chain + kLanes <= last; chain += kLanes) run_lanes<kLanes>(args, fill, chain);
+    for (; chain < last; ++chain) run_lanes<1>(args, fill, chain);
+  });
 }
 
 }  // namespace aligndec::cpu

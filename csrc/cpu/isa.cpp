@@ -83,4 +83,6 @@ RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>() {
 }
 #undef ALIGNDEC_CHOOSE
 
+void exp_array(const float* t, float* out, int64_t n) { row_kernel<float>().exp_array(t, out, n); }
+
 }  // namespace aligndec::cpu

@@ -5,6 +5,8 @@
 //
 #include "cpu/row_scan.h"
 //
+#include "cpu/row_mass.h"
+//
 #include "cpu/row_weigh.h"
 //
 #include "cpu/row_sigma.h"
@@ -27,5 +29,5 @@
 
 template <class T>
 RowKernel<T> make_row_kernel() {
-  return {&scan_row<T>, &cut_row<T>, &draw_row<T>, &add_gradient<T>};
+  return {&scan_row<T>, &cut_row<T>, &draw_row<T>, &add_gradient<T>, &exp_array};
 }

@@ -5,6 +5,8 @@
 // later stages work on the list. Where a prefix by mass or count is wanted, a sample of the row
 // proposes where it may end, the list is gathered there, and integer masses decide whether the
 // proposal was generous enough; if not, an exact bound is used.
+//
+// Not split: the stages share the list and its order.
 
 template <class T>
 class Cutter {

@@ -1,5 +1,6 @@
 // Lanes of the row kernel on AVX2 with FMA and F16C. Included inside the namespace of its build,
-// under its target pragma; simd_scalar.h documents the names.
+// under its target pragma; simd_scalar.h documents the names. Not split: one
+// instruction set is one concept.
 
 struct Simd : PortableSelect {
   static constexpr int kLanes = 8;

@@ -1,6 +1,7 @@
 // Lanes of the row kernel on AVX-512 (F, BW, DQ, VL). Included inside the namespace of its build,
 // under its target pragma; simd_avx2.h and simd_scalar.h offer the same names, and simd_scalar.h
-// documents them.
+// documents them. Not split: one
+// instruction set is one concept.
 
 struct Simd {
   static constexpr int kLanes = 16;

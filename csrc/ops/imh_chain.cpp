@@ -8,9 +8,9 @@
 
 namespace aligndec {
 
-std::tuple<Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
-                                     const std::optional<Tensor>& sequence_ids,
-                                     const std::optional<Tensor>& uniforms) {
+std::tuple<Tensor, Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
+                                             const std::optional<Tensor>& sequence_ids,
+                                             const std::optional<Tensor>& uniforms) {
   constexpr const char* kOp = "imh_chain";
   TORCH_CHECK_VALUE(log_weight.scalar_type() == at::kDouble && log_weight.dim() == 2 &&
                         log_weight.size(1) >= 1 && log_weight.is_contiguous(),
@@ -27,6 +27,7 @@ std::tuple<Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
   check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, chains, log_weight);
   const Tensor index = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kLong));
   const Tensor accepted = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kBool));
+  const Tensor count = at::empty({chains}, index.options());
   ChainArgs args{};
   args.log_weight = log_weight.const_data_ptr<double>();
   args.chains = chains;
@@ -36,8 +37,9 @@ std::tuple<Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
   args.uniforms = const_data_or_null<double>(uniforms);
   args.index = index.mutable_data_ptr<int64_t>();
   args.accepted = accepted.mutable_data_ptr<bool>();
+  args.count = count.mutable_data_ptr<int64_t>();
   cpu::launch_imh_chain(args);
-  return {index, accepted};
+  return {index, accepted, count};
 }
 
 }  // namespace aligndec

@@ -8,8 +8,8 @@
 
 namespace aligndec {
 
-std::tuple<at::Tensor, at::Tensor> imh_chain(const at::Tensor& log_weight, int64_t seed,
-                                             const std::optional<at::Tensor>& sequence_ids,
-                                             const std::optional<at::Tensor>& uniforms);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> imh_chain(
+    const at::Tensor& log_weight, int64_t seed, const std::optional<at::Tensor>& sequence_ids,
+    const std::optional<at::Tensor>& uniforms);
 
 }  // namespace aligndec
