@@ -47,7 +47,7 @@ def demo(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="Text file with one prompt per line; default four built-in ones.",
+            help="Text file with one prompt per line; default three built-in ones.",
             show_default=False,
         ),
     ] = None,
@@ -61,11 +61,11 @@ def demo(
         ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Length cap of a string.")] = 48,
-    draws: Annotated[int, typer.Option(min=1, help="Strings per prompt and adaptor.")] = 4,
+    draws: Annotated[int, typer.Option(min=1, help="Strings per prompt and adaptor.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     timing_tokens: Annotated[
         int, typer.Option(min=0, help="Tokens per string of a timed run; 0 skips the timing.")
-    ] = 24,
+    ] = 16,
 ) -> None:
     """Draw strings from a model under several adaptors and show their exact bookkeeping."""
     from aligndec.cli.demo import run_demo

@@ -11,7 +11,6 @@ __all__ = ["PROMPTS", "encode", "read_prompts"]
 
 PROMPTS = (
     "Describe a lighthouse at dawn in two sentences.",
-    "Give me one good reason to learn to cook.",
     "Write the first line of a story about a clockmaker.",
     "Explain to a child why the sky is blue.",
 )

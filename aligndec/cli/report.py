@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from aligndec import imh
 from aligndec.cli.console import CliError, console
 from aligndec.cli.measure import Speed
 from aligndec.generation import Generation
@@ -56,11 +57,12 @@ def show(results: list[Result], prompts: list[str], timing_tokens: int) -> None:
     """Print the books, the speed and a sample text per adaptor."""
     strings = len(results[0].generation)
     console.print(_books(results, f"{strings} strings per adaptor, means in nats"))
+    console.print(_global(results, "The same strings as proposals for the globally normalised law"))
     timed = [(result.name, result.speed) for result in results if result.speed is not None]
     if timed:
         console.print(_speeds(timed, f"{strings} strings of {timing_tokens} tokens each"))
         console.print(
-            "Without an end token, fastest of two runs in turns. aligndec keeps all the books "
+            "Without an end token, in turns, the faster of two runs. aligndec keeps all the books "
             "meanwhile, model.generate none.\n",
             style="dim",
         )
@@ -85,6 +87,28 @@ def _books(results: list[Result], title: str) -> Table:
             f"{result.per_token(g.log_p):.3f}",
             f"{result.kept:.4f}",
             "/".join(str(ends[reason]) for reason in ("eos", "length", "error")),
+        )
+    return table
+
+
+def _global(results: list[Result], title: str) -> Table:
+    """Independence Metropolis–Hastings on the power target: the log-weight is the sum of log Z."""
+    draws = len(results[0].generation) // len(results[0].generation.prompt_ids)
+    table = _table(
+        title,
+        ("acceptance", f"ESS\nof {draws}", "log p per string\nlocal", "log p per string\nglobal"),
+    )
+    for result in results:
+        g = result.generation
+        log_weight = g.log_z.view(-1, draws)
+        judged = imh.diagnostics(log_weight)
+        reweighted = (log_weight.softmax(1) * g.log_p.view(-1, draws)).sum(1)
+        table.add_row(
+            result.name,
+            f"{float(judged.expected_acceptance.mean()):.2f}",
+            f"{float(judged.ess.mean()):.1f}",
+            f"{float(g.log_p.mean()):.1f}",
+            f"{float(reweighted.mean()):.1f}",
         )
     return table
 

@@ -148,6 +148,7 @@ void launch_adaptor_grid(const GridArgs& args) {
   for_type(batch.type, [&]<class T>(const RowKernel<T>& kernel) {
     for_rows(batch.rows, batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
       ws.reserve(batch.n);
+      ws.all_entropies = args.adaptors > 1;
       const int64_t count = args.adaptors * batch.rows;
       for (int64_t row_id = first; row_id < last; ++row_id) {
         const RowInput<T> row = row_input<T>(batch, row_id);
@@ -169,6 +170,7 @@ void launch_adaptor_grid(const GridArgs& args) {
           }
         }
       }
+      ws.all_entropies = false;
     });
   });
 }

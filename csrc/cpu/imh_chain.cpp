@@ -108,7 +108,7 @@ void launch_imh_chain(const ChainArgs& args) {
   prefer_huge_pages(args.accepted, entries);
   const int64_t grain = std::max<int64_t>(1, kStepsPerThread / args.length);
   at::parallel_for(0, args.chains, grain, [&](int64_t first, int64_t last) {
-    constexpr int kLanes = 2;
+    constexpr int kLanes = 4;
     int64_t chain = first;
     for (; chain + kLanes <= last; chain += kLanes) run_lanes<kLanes>(args, fill, chain);
     for (; chain < last; ++chain) run_lanes<1>(args, fill, chain);

@@ -39,6 +39,13 @@ struct Row {
         whole(input.n / kBlock),
         blocks((input.n + kBlock - 1) / kBlock) {}
 
+  // Asks for the same block of the row to come, while this one keeps the arithmetic busy.
+  void prefetch_next(int64_t block) const {
+    if (!in.next || block >= whole) return;
+    const auto* p = reinterpret_cast<const char*>(in.next + block * kBlock);
+    for (size_t line = 0; line < kBlock * sizeof(T); line += 64) __builtin_prefetch(p + line, 0, 2);
+  }
+
   Simd::F lanes(int64_t block, int64_t lane) const {
     if (block == whole) return Simd::load(tail + lane);
     const int64_t id = block * kBlock + lane;

@@ -21,7 +21,12 @@ RowCut cut_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
   if (cut.status != core::kOk) return cut;
   const bool all = !rule.truncates();
   core::RowMasses& r = cut.masses;
-  if (!all && cut_wide(in, ws, rule, r)) cut.kept_as = KeptAs::kInterval;
+  ws.collect_from = FLT_MAX;
+  if (!all && cut_wide(in, ws, rule, r)) {
+    cut.kept_as = KeptAs::kInterval;
+  } else if (!all) {
+    plan_collection(in, ws, rule);
+  }
   weigh_row(in, ws, rule, all || (rule.needs_entropy() && !rule.cut_base));
   r.top = r.kept_top = ws.top;
   r.base = ws.base.mass;

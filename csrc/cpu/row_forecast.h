@@ -37,12 +37,13 @@ class Forecast {
     if (!(mass_error_ < 0.5)) return false;
     const float most = FLT_MAX;
     if (rule_.has_top_p()) {
-      band = {mass_cut(rule_.top_p, 1.0), mass_cut(rule_.top_p, -1.0), most, most};
+      band = {mass_cut(shifted(rule_.top_p, 1.0)), mass_cut(shifted(rule_.top_p, -1.0)), most,
+              most};
     } else if (rule_.has_typical()) {
       centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
       const double slack = rule_.tau * mean_error_;
-      const double inner = radius(rule_.typical_p, -1.0) - slack;
-      const double outer = radius(rule_.typical_p, 1.0) + slack;
+      const double inner = radius(shifted(rule_.typical_p, -1.0)) - slack;
+      const double outer = radius(shifted(rule_.typical_p, 1.0)) + slack;
       if (!(inner > 0.0)) return false;
       band = {float_at_most(centre_ - outer), static_cast<float>(centre_ - inner),
               static_cast<float>(centre_ + inner), float_at_least(centre_ + outer)};
@@ -56,6 +57,16 @@ class Forecast {
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     }
     return worthwhile(band);
+  }
+
+  // A logit above which the prefix surely ends, or nearly so: three quarters of what it leaves out
+  // lie below.
+  float floor() {
+    const double p = rule_.has_top_p() ? rule_.top_p : rule_.typical_p;
+    const double limit = mass_ * (1.0 - 0.75 * (1.0 - p));
+    if (rule_.has_top_p()) return mass_cut(limit);
+    centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
+    return float_at_most(centre_ - radius(limit) - rule_.tau * mean_error_);
   }
 
  private:
@@ -104,15 +115,13 @@ class Forecast {
   double shifted(double p, double direction) const {
     return mass_ * (p + direction * mass_error_ * sqrt(p * (1.0 - p)));
   }
-  float mass_cut(double p, double direction) {
-    const double limit = shifted(p, direction);
+  float mass_cut(double limit) {
     if (limit >= mass_) return -FLT_MAX;
     if (limit < 1.0) return FLT_MAX;
     return from_descending_key(
         list_prefix(ws_, true, static_cast<uint64_t>(limit), descending_key).bound);
   }
-  double radius(double p, double direction) {
-    const double limit = shifted(p, direction);
+  double radius(double limit) {
     if (limit >= mass_) return 2.0 * FLT_MAX;
     if (limit < 1.0) return 0.0;
     const double centre = centre_;

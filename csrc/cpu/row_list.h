@@ -67,7 +67,7 @@ Sums weigh_list_as(Workspace& ws, const core::Scale& scale, float top) {
     const Simd::Words weights = Simd::weight_bits(w, core::kMassMagic);
     Simd::store_weights(ws.list_weight + i, weights, core::kMassMagic);
     Simd::add_words(sum.mass, weights);
-    Simd::add_words(sum.entropy, Simd::product_bits(w, Simd::widen(t), core::kMassMagic));
+    Simd::add_words(sum.entropy, Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic));
   }
   return {MassSum::total(sum.mass, added), MassSum::total(sum.entropy, added)};
 }

@@ -52,14 +52,14 @@ struct MassSum {
     const Simd::Wide w = Simd::widen(exp_lanes(t));
     Simd::add_words(mass, Simd::weight_bits(w, core::kMassMagic));
     if constexpr (kEntropy)
-      Simd::add_words(entropy, Simd::product_bits(w, Simd::widen(t), core::kMassMagic));
+      Simd::add_words(entropy, Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic));
   }
   // Adds some lanes to `inside` as well (their entropy when wanted) and stores nothing.
   template <bool kInsideEntropy>
   void add_watched(Simd::F t, MassSum& inside, Simd::M lanes) {
     const Simd::Wide w = Simd::widen(exp_lanes(t));
     const Simd::Words weights = Simd::weight_bits(w, core::kMassMagic);
-    const Simd::Words products = Simd::product_bits(w, Simd::widen(t), core::kMassMagic);
+    const Simd::Words products = Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic);
     Simd::add_words(mass, weights);
     Simd::add_words(entropy, products);
     Simd::add_words(inside.mass, weights, lanes);

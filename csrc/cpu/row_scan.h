@@ -19,6 +19,7 @@ template <class T>
 void scan_row(const RowInput<T>& in, Workspace& ws) {
   fill_tail(in, ws);
   const Row<T> row(in, ws);
+  ws.collect_from = FLT_MAX;
   ws.chunks = (row.blocks * kBlock + kChunk - 1) / kChunk;
   ws.base_known = ws.scaled_known = ws.scaled_entropy_known = ws.sigma_known = false;
 

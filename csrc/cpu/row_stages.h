@@ -95,6 +95,13 @@ class Cutter {
     return float_at_most(static_cast<double>(ws_.top) + rule_.cut_tau() * gap);
   }
 
+  // Whether the weighing pass left what the first stage needs in the list; weighs it.
+  bool collected() {
+    if (ws_.collect_from == FLT_MAX) return false;
+    weigh_list(ws_, cut_scale_, ws_.top);
+    return true;
+  }
+
   // The list as a superset of a prefix of the whole row, weighted.
   void propose(float low, float high) {
     gather(in_, ws_, low, high);
@@ -123,7 +130,9 @@ class Cutter {
       const auto ascending = [](float x) { return uint64_t{0xffffffffu} - descending_key(x); };
       const float floor = negligible_below(limit);
       Bits end;
-      if (sampled_end(limit, ascending, end)) {
+      if (collected()) {
+        p = list_prefix(ws_, true, limit, descending_key);
+      } else if (sampled_end(limit, ascending, end)) {
         propose(larger(floor, from_descending_key(uint64_t{0xffffffffu} - end)), FLT_MAX);
         p = list_prefix(ws_, true, limit, descending_key);
       }
@@ -149,7 +158,10 @@ class Cutter {
     } else {
       const auto farthest_first = [key_of](float x) { return ~key_of(x); };
       Bits end;
-      if (sampled_end(limit, farthest_first, end)) {
+      if (collected()) {
+        p = list_prefix(ws_, true, limit, key_of);
+        p.reached = p.reached && ws_.collect_from <= centre && p.bound < key_of(ws_.collect_from);
+      } else if (sampled_end(limit, farthest_first, end)) {
         const double radius = core::bit_cast<double>(~end);
         const float low = nextafterf(float_at_most(centre - radius), -INFINITY);
         const float high = nextafterf(float_at_least(centre + radius), INFINITY);

@@ -15,6 +15,7 @@ struct RowInput {
   int64_t n;
   const bool* allowed;           // or null
   const uint32_t* allowed_bits;  // or null
+  const T* next;                 // the row to come, or null
 };
 
 // How the kept set is held: every existing token; the workspace's list, weighted; or an interval of

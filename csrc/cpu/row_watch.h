@@ -137,3 +137,14 @@ bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core
   r.n_kept = ws.inside_count + ws.list_size;
   return true;
 }
+
+// Where the first stage is a prefix by mass, has the weighing pass collect what it may keep, so
+// that the row is not read again.
+template <class T>
+void plan_collection(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
+  const bool first = rule.has_top_p() || (rule.has_typical() && !rule.has_min_p());
+  if (!first || rule.has_top_k() || rule.greedy() || !(rule.scale.identity || !rule.cut_base) ||
+      in.n < kWatchFrom || ws.team.parts > 1 || ws.base_known)
+    return;
+  ws.collect_from = larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor());
+}

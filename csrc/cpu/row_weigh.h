@@ -3,11 +3,13 @@
 
 // Weighs blocks [first, last): the base law, the scaled one, or both in one read. Chunk masses
 // serve the draw.
-template <class T, bool kBase, bool kScaled, bool kScaledEntropy>
+template <class T, bool kBase, bool kScaled, bool kScaledEntropy, bool kCollect>
 void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, double tau,
                   int64_t first, int64_t last, Sums& base, Sums& scaled) {
   const Weighing weighing(ws.top, scale);
   const float skip = ws.top + core::kNoMass * static_cast<float>(larger(1.0, tau));
+  const Simd::F floor = Simd::set(ws.collect_from), ceiling = Simd::set(FLT_MAX);
+  int64_t collected = 0;
   for (int64_t chunk = first; chunk < last; chunk += kChunk / kBlock) {
     MassSum base_sum, scaled_sum;
     int64_t added = 0;
@@ -15,10 +17,13 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
     for (int64_t b = chunk; b < end; ++b) {
       if (ws.block_max[b] < skip) continue;
       added += kBlock;
+      if constexpr (kBase) row.prefetch_next(b);
       for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
         const Simd::F x = row.lanes(b, v);
         if constexpr (kBase) base_sum.add<true>(weighing.gap<false>(x));
         if constexpr (kScaled) scaled_sum.add<kScaledEntropy>(weighing.gap<true>(x));
+        if constexpr (kCollect)
+          collected += Simd::compress(ws.list_x + collected, x, Simd::between(x, floor, ceiling));
       }
     }
     const int64_t at = chunk / (kChunk / kBlock);
@@ -33,14 +38,15 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
       if constexpr (kScaledEntropy) scaled.entropy += MassSum::total(scaled_sum.entropy, added);
     }
   }
+  if constexpr (kCollect) ws.list_size = collected;
 }
 
-template <class T, bool kBase, bool kScaled, bool kScaledEntropy>
+template <class T, bool kBase, bool kScaled, bool kScaledEntropy, bool kCollect = false>
 void weigh_in_ranges(const Row<T>& row, Workspace& ws, const core::Scale& scale, double tau) {
   Sums base[kMaxParts], scaled[kMaxParts];
   auto body = [&](int64_t first, int64_t last, int part) {
-    weigh_blocks<T, kBase, kScaled, kScaledEntropy>(row, ws, scale, tau, first, last, base[part],
-                                                    scaled[part]);
+    weigh_blocks<T, kBase, kScaled, kScaledEntropy, kCollect>(row, ws, scale, tau, first, last,
+                                                              base[part], scaled[part]);
   };
   for_ranges(ws.team, row.blocks, kChunk / kBlock, body);
   Sums base_total, scaled_total;
@@ -58,12 +64,19 @@ void weigh_in_ranges(const Row<T>& row, Workspace& ws, const core::Scale& scale,
 // known already.
 template <class T>
 void weigh_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, bool scaled_entropy) {
+  scaled_entropy = scaled_entropy || ws.all_entropies;
   const Row<T> row(in, ws);
   const core::Scale& s = rule.scale;
   const bool same = ws.scaled_known && ws.scaled_at.high == s.high && ws.scaled_at.low == s.low &&
                     (ws.scaled_entropy_known || !scaled_entropy);
   const bool scaled = !rule.greedy() && !s.identity && !same;
-  if (!ws.base_known && scaled && scaled_entropy) {
+  if (ws.collect_from < FLT_MAX && !ws.base_known && scaled && scaled_entropy) {
+    weigh_in_ranges<T, true, true, true, true>(row, ws, s, rule.tau);
+  } else if (ws.collect_from < FLT_MAX && !ws.base_known && scaled) {
+    weigh_in_ranges<T, true, true, false, true>(row, ws, s, rule.tau);
+  } else if (ws.collect_from < FLT_MAX && !ws.base_known) {
+    weigh_in_ranges<T, true, false, false, true>(row, ws, s, 1.0);
+  } else if (!ws.base_known && scaled && scaled_entropy) {
     weigh_in_ranges<T, true, true, true>(row, ws, s, rule.tau);
   } else if (!ws.base_known && scaled) {
     weigh_in_ranges<T, true, true, false>(row, ws, s, rule.tau);

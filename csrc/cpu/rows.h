@@ -16,7 +16,9 @@ template <class T>
 RowInput<T> row_input(const RowBatch& batch, int64_t row) {
   return {static_cast<const T*>(batch.logits) + row * batch.stride, batch.n,
           batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr,
-          batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr};
+          batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr,
+          row + 1 < batch.rows ? static_cast<const T*>(batch.logits) + (row + 1) * batch.stride
+                               : nullptr};
 }
 
 // The logit of a token, -inf if it does not exist.

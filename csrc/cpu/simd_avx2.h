@@ -88,16 +88,17 @@ struct Simd : PortableSelect {
     return {_mm256_cvtps_pd(_mm256_castps256_ps128(a)),
             _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1))};
   }
+  static Wide widen_gap(F t) { return widen(_mm256_xor_ps(t, set(-0.0f))); }
   static Words zero_words() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Words weight_bits(const Wide& w, double magic) {
     const __m256d c = _mm256_set1_pd(magic);
     return {_mm256_castpd_si256(_mm256_add_pd(w.low, c)),
             _mm256_castpd_si256(_mm256_add_pd(w.high, c))};
   }
-  static Words product_bits(const Wide& w, const Wide& t, double magic) {
+  static Words product_bits(const Wide& w, const Wide& gap, double magic) {
     const __m256d c = _mm256_set1_pd(magic);
-    return {_mm256_castpd_si256(_mm256_fnmadd_pd(w.low, t.low, c)),
-            _mm256_castpd_si256(_mm256_fnmadd_pd(w.high, t.high, c))};
+    return {_mm256_castpd_si256(_mm256_fmadd_pd(w.low, gap.low, c)),
+            _mm256_castpd_si256(_mm256_fmadd_pd(w.high, gap.high, c))};
   }
   static void add_words(Words& sum, const Words& bits) {
     sum.low = _mm256_add_epi64(sum.low, bits.low);

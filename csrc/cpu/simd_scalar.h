@@ -5,7 +5,7 @@ struct Simd : PortableSelect {
   static constexpr int kLanes = 1;
   using F = float;      // kLanes floats
   using M = uint32_t;   // one bit a lane
-  using Wide = double;  // kLanes doubles
+  using Wide = double;  // kLanes numbers on the way to doubles
   using Words = uint64_t;
 
   static F set(float v) { return v; }
@@ -51,13 +51,15 @@ struct Simd : PortableSelect {
     uint32_t get() const { return value; }
   };
 
-  static Wide widen(F a) { return a; }
+  // Weights, and -t for t <= 0, as weight_bits and product_bits take them.
+  static Wide widen(F w) { return w; }
+  static Wide widen_gap(F t) { return -t; }
   static Words zero_words() { return 0; }
   // RNE(w * 2^43), and RNE(-w * t * 2^43), in the bits of a double near `magic` (fixed_point.h).
   static Words weight_bits(Wide w, double magic) { return core::bit_cast<uint64_t>(w + magic); }
-  static Words product_bits(Wide w, Wide t, double magic) {
-    return core::bit_cast<uint64_t>(magic -
-                                    w * t);  // the product of two floats is exact in a double
+  static Words product_bits(Wide w, Wide gap, double magic) {
+    // The product of two floats is exact in a double.
+    return core::bit_cast<uint64_t>(magic + w * gap);
   }
   static void add_words(Words& sum, Words bits) { sum += bits; }
   static void add_words(Words& sum, Words bits, M lanes) { sum += lanes ? bits : 0; }

@@ -53,6 +53,8 @@ class Arena {
 struct Workspace {
   alignas(64) unsigned char tail[kBlock * sizeof(float)];
   Team team;
+  bool all_entropies =
+      false;  // several rules are to come: weigh the scaled laws with their entropy at once
 
   // Makes room for rows of n logits.
   void reserve(int64_t n);
@@ -78,6 +80,9 @@ struct Workspace {
   uint64_t* inside_chunks;
   float* band_x;
   int64_t* band_end;  // of each chunk
+
+  // Logits from here on are collected in the list while the row is weighed; FLT_MAX: none.
+  float collect_from;
 
   // The survivors as a list in id order, once a stage has cut.
   float* list_x;
