@@ -118,9 +118,9 @@ class SequenceState:
         if index.is_cpu and not torch.compiler.is_compiling():
             outside = (index < 0) | (index >= rows)
             if bool(outside.any()):
-                got = int(index[outside][0])
+                first = int(index[outside][0])
                 raise ValueError(
-                    f"SequenceState.select: index must be in [0, B) = [0, {rows}), got {got}"
+                    f"SequenceState.select: index must be in [0, B) = [0, {rows}), got {first}"
                 )
         index = index.to(self.length.device)
         return SequenceState(

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import pytest
 import torch
-from aligndec.testing import masses
 from cases import INF, randn, rng
 from torch import Tensor
 
 import aligndec as ad
+from aligndec.testing import masses
 
 pytestmark = pytest.mark.usefixtures("backend")
 

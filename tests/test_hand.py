@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from aligndec.testing import masses
 from cases import INF, check_step
 from torch import Tensor
 
 import aligndec as ad
+from aligndec.testing import masses
 
 pytestmark = pytest.mark.usefixtures("backend")
 

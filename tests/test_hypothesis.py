@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from aligndec.testing import masses
 from cases import DTYPES, INF, bits, check_step
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 import aligndec as ad
+from aligndec.testing import masses
 
 QUICK = settings(
     deadline=None,
