@@ -60,12 +60,12 @@ def demo(
             help=f"Run this one only (repeatable): {', '.join(ADAPTORS)}.", show_default=False
         ),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Length cap of a string.")] = 48,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Length cap of a string.")] = 40,
     draws: Annotated[int, typer.Option(min=1, help="Strings per prompt and adaptor.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     timing_tokens: Annotated[
         int, typer.Option(min=0, help="Tokens per string of a timed run; 0 skips the timing.")
-    ] = 16,
+    ] = 12,
 ) -> None:
     """Draw strings from a model under several adaptors and show their exact bookkeeping."""
     from aligndec.cli.demo import run_demo
