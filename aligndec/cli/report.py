@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.text import Text
 from aligndec import imh
 from aligndec.cli.console import CliError, console
 from aligndec.cli.measure import Speed
+from aligndec.cli.plots import plot_chains, plot_log_p_against_kl
 from aligndec.generation import Generation
 
 __all__ = ["Result", "prepare_folder", "show", "write"]
@@ -32,6 +34,16 @@ class Result:
     def per_token(self, sums: torch.Tensor) -> float:
         """Mean over all generated tokens of a field that is summed per string."""
         return float(sums.sum() / self.generation.length.sum().clamp(min=1))
+
+    @property
+    def log_weight(self) -> torch.Tensor:
+        """Of each string for the globally normalised law, [P, draws]."""
+        return self.generation.log_z.view(len(self.generation.prompt_ids), -1)
+
+    @cached_property
+    def chain(self) -> imh.Chain:
+        """Independence Metropolis–Hastings over the strings, one chain per prompt."""
+        return imh.chain(self.log_weight, seed=self.generation.seed)
 
     @property
     def kept(self) -> float:
@@ -93,22 +105,32 @@ def _books(results: list[Result], title: str) -> Table:
 
 def _global(results: list[Result], title: str) -> Table:
     """Independence Metropolis–Hastings on the power target: the log-weight is the sum of log Z."""
-    draws = len(results[0].generation) // len(results[0].generation.prompt_ids)
+    draws = results[0].log_weight.shape[1]
     table = _table(
         title,
-        ("acceptance", f"ESS\nof {draws}", "log p per string\nlocal", "log p per string\nglobal"),
+        (
+            "accepted",
+            "acceptance\nexpected",
+            f"ESS\nof {draws}",
+            f"distinct\nof {draws}",
+            "log Z\nper string",
+            "log p per string\nlocal",
+            "log p per string\nglobal",
+        ),
     )
     for result in results:
-        g = result.generation
-        log_weight = g.log_z.view(-1, draws)
-        judged = imh.diagnostics(log_weight)
-        reweighted = (log_weight.softmax(1) * g.log_p.view(-1, draws)).sum(1)
+        g, weight = result.generation, result.log_weight
+        judged = imh.diagnostics(weight, result.chain)
+        states = g.log_p.view(weight.shape).gather(1, result.chain.index)
         table.add_row(
             result.name,
+            f"{float(judged.acceptance_rate.mean()):.2f}",
             f"{float(judged.expected_acceptance.mean()):.2f}",
             f"{float(judged.ess.mean()):.1f}",
+            f"{float(judged.n_unique.double().mean()):.1f}",
+            f"{float(judged.log_z.mean()):+.2f}",
             f"{float(g.log_p.mean()):.1f}",
-            f"{float(reweighted.mean()):.1f}",
+            f"{float(states.mean()):.1f}",
         )
     return table
 
@@ -147,9 +169,10 @@ def write(results: list[Result], prompts: list[str], out: Path) -> list[Path]:
         + [(name, pa.float64()) for name in ("log_p", "log_q", "log_z", "log_kept", "kl")]
     )
     pq.write_table(pa.Table.from_pylist(_rows(results, prompts), schema=schema), path)
-    plot = out / "log_p_against_kl.png"
-    _plot(results, plot)
-    return [*paths, path, plot]
+    plots = [out / "log_p_against_kl.png", out / "log_weight.png"]
+    plot_log_p_against_kl(results, plots[0])
+    plot_chains(results, plots[1])
+    return [*paths, path, *plots]
 
 
 def _rows(results: list[Result], prompts: list[str]) -> list[dict[str, Any]]:
@@ -166,20 +189,3 @@ def _rows(results: list[Result], prompts: list[str]) -> list[dict[str, Any]]:
             row |= {"adaptor": result.name, "prompt": prompts[index[i]], "text": text}
             rows.append(row | {"finish_reason": reasons[i]})
     return rows
-
-
-def _plot(results: list[Result], path: Path) -> None:
-    """Mean log p per token against KL from the model per token."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for result in results:
-        g = result.generation
-        x, y = result.per_token(g.kl), result.per_token(g.log_p)
-        axes.scatter(x, y)
-        axes.annotate(result.name, (x, y), xytext=(4, 4), textcoords="offset points")
-    axes.margins(0.2)
-    axes.set_xlabel("KL from the model (nats per token)")
-    axes.set_ylabel("mean log p (nats per token)")
-    figure.savefig(path, dpi=150)

@@ -74,6 +74,15 @@ int64_t draw_from_row(const RowInput<T>& in, const Workspace& ws, const core::Ro
                          target);
 }
 
+inline int64_t count_between(const float* x, int64_t n, float low, float high) {
+  const Simd::F lo = Simd::set(low), hi = Simd::set(high);
+  int64_t count = 0, i = 0;
+  for (; i + Simd::kLanes <= n; i += Simd::kLanes)
+    count += __builtin_popcount(Simd::lanes(Simd::between(Simd::load(x + i), lo, hi)));
+  for (; i < n; ++i) count += x[i] >= low && x[i] <= high;
+  return count;
+}
+
 // An interval is kept: a chunk weighs what is certainly inside and its kept tokens of the band,
 // which follow each other in the list.
 template <class T>
@@ -83,9 +92,10 @@ int64_t draw_from_interval(const RowInput<T>& in, const Workspace& ws, const cor
   int64_t chunk = 0, band = 0, listed = 0;
   for (; chunk < ws.chunks; ++chunk) {
     uint64_t mass = ws.inside_chunks[chunk];
-    for (; band < ws.band_end[chunk]; ++band) {
-      if (ws.band_x[band] >= r.low && ws.band_x[band] <= r.high) mass += ws.list_weight[listed++];
-    }
+    const int64_t kept = count_between(ws.band_x + band, ws.band_end[chunk] - band, r.low, r.high);
+    for (int64_t i = 0; i < kept; ++i) mass += ws.list_weight[listed + i];
+    band = ws.band_end[chunk];
+    listed += kept;
     if (before + mass > target) break;
     before += mass;
   }

@@ -136,10 +136,16 @@ struct Simd {
   };
 
   static int compress(float* x, F v, M keep) {
-    // Compressing in a register and storing all lanes: a compressing store is microcode on some
-    // machines.
-    _mm512_storeu_ps(x, _mm512_maskz_compress_ps(keep, v));
-    return __builtin_popcount(keep);
+    // Compressing in a register and storing: a compressing store is microcode on some machines. Few
+    // lanes are kept as a rule, and half a store is half the work.
+    const F packed = _mm512_maskz_compress_ps(keep, v);
+    const int kept = __builtin_popcount(keep);
+    if (kept <= 8) {
+      _mm256_storeu_ps(x, _mm512_castps512_ps256(packed));
+    } else {
+      _mm512_storeu_ps(x, packed);
+    }
+    return kept;
   }
 
   // Sums the weights of the keys below and at the pivot.
