@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import torch
-from inputs import REAL
+from inputs import PROMPTS, REAL
 from interleave import interleave
 from report import Load, Row, save, show
 
@@ -27,17 +27,11 @@ import aligndec as ad
 from aligndec.cli import model_store
 from aligndec.cli.adaptors import generate_settings
 from aligndec.cli.console import CliError
-from aligndec.cli.prompts import PROMPTS, encode
+from aligndec.cli.prompts import encode
 
 TOKENS, ADAPTOR = 64, ad.Adaptor(top_p=0.9)
-REPEATS = 4
+REPEATS = 3
 """Runs of each library after a first one; each takes seconds, so that 30 would be too many."""
-_MORE = (
-    "List three things to pack for a day in the mountains.",
-    "What is the difference between a comet and a meteor?",
-    "Name a board game for two players and say why you like it.",
-    "Write a short thank-you note to a neighbour.",
-)
 
 
 class Clock:
@@ -93,7 +87,7 @@ def prepared(model: Any) -> Iterator[Clock]:
 
 def calls(model: Any, tokenizer: Any) -> tuple[int, Callable[..., Any], Callable[..., Any]]:
     """Batch size, and both libraries as functions of (tokens, adaptor) -> int64 [B, tokens]."""
-    prompts = encode(tokenizer, [*PROMPTS, *_MORE])
+    prompts = encode(tokenizer, list(PROMPTS))
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts])
     mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])

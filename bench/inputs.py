@@ -8,13 +8,23 @@ from torch import Tensor
 
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
-from aligndec.cli.prompts import PROMPTS, encode
+from aligndec.cli.prompts import encode
 
-__all__ = ["REAL", "make", "real_rows"]
+__all__ = ["PROMPTS", "REAL", "make", "real_rows"]
 
 REAL = "SmolLM2"
 SCALES = {"N(0,3)": 3.0, "N(0,1)": 1.0}
-_ROWS_PER_PROMPT, _NEW_TOKENS = 8, 56
+PROMPTS = (
+    "Describe a lighthouse at dawn in two sentences.",
+    "Give me one good reason to learn to cook.",
+    "Write the first line of a story about a clockmaker.",
+    "Explain to a child why the sky is blue.",
+    "List three things to pack for a day in the mountains.",
+    "What is the difference between a comet and a meteor?",
+    "Name a board game for two players and say why you like it.",
+    "Write a short thank-you note to a neighbour.",
+)
+_ROWS_PER_PROMPT, _NEW_TOKENS = 4, 56
 
 
 @functools.cache
@@ -44,14 +54,14 @@ def make(
 
 @functools.cache
 def real_rows() -> Tensor | None:
-    """Next-token logits of SmolLM2, float32 [32, 49152], at 8 positions after each of 4 prompts.
+    """Next-token logits of SmolLM2, float32 [32, 49152], at 4 positions after each of 8 prompts.
 
     Recorded once and kept beside the converted model, outside of the repository.
     """
     if model_store.default_gguf() is None:
         return None
     version = importlib.metadata.version(model_store.PACKAGE)
-    path = model_store.cache_dir() / f"{model_store.PACKAGE}-{version}-logits.pt"
+    path = model_store.cache_dir() / f"{model_store.PACKAGE}-{version}-bench-logits.pt"
     if path.is_file():
         return torch.load(path, weights_only=True)
     try:
@@ -66,7 +76,7 @@ def real_rows() -> Tensor | None:
 
 @torch.inference_mode()
 def _record(model: torch.nn.Module, prompts: list[list[int]]) -> Tensor:
-    """Logits at evenly spaced positions of the greedy continuations, float32 [P * 8, V]."""
+    """Logits at evenly spaced positions of the greedy continuations, float32 [P * 4, V]."""
     rows = []
     for prompt in prompts:
         tokens = torch.tensor([prompt])
