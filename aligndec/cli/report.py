@@ -107,15 +107,15 @@ def _global(results: list[Result], title: str) -> Table:
     """Independence Metropolis–Hastings on the power target: the log-weight is the sum of log Z."""
     draws = results[0].log_weight.shape[1]
     table = _table(
-        title,
+        f"{title}: {draws} per chain",
         (
             "accepted",
-            "acceptance\nexpected",
-            f"ESS\nof {draws}",
-            f"distinct\nof {draws}",
+            "expected",
+            "ESS",
+            "distinct",
             "log Z\nper string",
-            "log p per string\nlocal",
-            "log p per string\nglobal",
+            "log p\nlocal",
+            "log p\nglobal",
         ),
     )
     for result in results:
