@@ -148,7 +148,8 @@ def _sentences(results: Results, generate: Results | None) -> list[str]:
             tokens = row["shape"][0] * row["shape"][1]
             share = generate.find(row["threads"], "whole step")
             lines.append(
-                f"- `generate`, SmolLM2-135M, top_p 0.9, {row["shape"][0]} prompts, {row['threads']} thread(s): "
+                f"- `generate`, SmolLM2-135M, top_p 0.9, {row['shape'][0]} prompts, "
+                f"{row['threads']} thread(s): "
                 f"{tokens / row['ours']:.0f} tokens/s, `model.generate` "
                 f"{tokens / row['theirs']:.0f} ({row['ratio']:.2f} ×); outside of the model's "
                 f"forward {100 * share['ratio']:.1f} % of the time."

@@ -2,11 +2,15 @@
 // roughly where. Included inside the namespace of each build, after row_list.h.
 
 // Logits as integers, largest first; -0 and +0 are one.
-inline uint64_t descending_key(float x) {
-  const uint32_t bits = core::bit_cast<uint32_t>(x + 0.0f);
-  const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-  return static_cast<uint32_t>(~ascending);
-}
+// A functor rather than a function, so that loops over keys inline it.
+struct DescendingKey {
+  uint64_t operator()(float x) const {
+    const uint32_t bits = core::bit_cast<uint32_t>(x + 0.0f);
+    const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+    return static_cast<uint32_t>(~ascending);
+  }
+};
+constexpr DescendingKey descending_key{};
 inline float from_descending_key(uint64_t key) {
   const uint32_t ascending = ~static_cast<uint32_t>(key);
   return core::bit_cast<float>(ascending & 0x80000000u ? ascending & 0x7fffffffu : ~ascending);

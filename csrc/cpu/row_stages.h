@@ -73,15 +73,17 @@ class Cutter {
       const float low = from_descending_key(find_prefix(ws_.key, nullptr, blocks, k).bound);
       return gather(in_, ws_, larger(-FLT_MAX, low), FLT_MAX);
     }
-    if (in_.n >= kSampleFrom) {
+    // Logits of real vocabularies cluster by id, so a first guess may fall short; a bolder one
+    // still beats the whole row.
+    for (const uint64_t generosity : {uint64_t{6}, uint64_t{16}}) {
+      if (in_.n < kSampleFrom) break;
       const Sample sample = sample_row(in_, ws_);
       for (int64_t i = 0; i < ws_.list_size; ++i)
         ws_.list_weight[i] = i < sample.exact ? 1 : sample.share;
-      const Prefix p = list_prefix(ws_, true, k + k / 4 + 64, descending_key);
-      if (p.reached) {
-        gather(in_, ws_, from_descending_key(p.bound), FLT_MAX);
-        if (static_cast<uint64_t>(ws_.list_size) >= k) return;
-      }
+      const Prefix p = list_prefix(ws_, true, k * generosity / 4 + 64, descending_key);
+      if (!p.reached) break;
+      gather(in_, ws_, from_descending_key(p.bound), FLT_MAX);
+      if (static_cast<uint64_t>(ws_.list_size) >= k) return;
     }
     gather(in_, ws_, -FLT_MAX, FLT_MAX);
   }
