@@ -89,6 +89,12 @@ ALIGNDEC_HD double eta_cut(const Rule& rule, const Survivors& s, float top) {
   return at_most_max(static_cast<double>(top) + rule.cut_tau() * (ln_cut + log_w), s);
 }
 
+// The cut of the one threshold stage among min_p, epsilon and eta that is on.
+ALIGNDEC_HD double threshold_cut(const Rule& rule, const Survivors& s, float top) {
+  if (rule.has_min_p()) return min_p_cut(rule, s);
+  return rule.has_epsilon() ? epsilon_cut(rule, s, top) : eta_cut(rule, s, top);
+}
+
 // The logit whose surprise is the entropy: typical_p orders by the distance from it (Meister et al.
 // 2023).
 ALIGNDEC_HD double typical_centre(const Rule& rule, const Survivors& s, float top) {

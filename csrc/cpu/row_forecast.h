@@ -50,9 +50,7 @@ class Forecast {
     } else {
       const core::Survivors s{static_cast<uint64_t>(mass_), static_cast<uint64_t>(mean_ * mass_),
                               ws_.top, 0};
-      const double cut = rule_.has_min_p()     ? core::min_p_cut(rule_, s)
-                         : rule_.has_epsilon() ? core::epsilon_cut(rule_, s, ws_.top)
-                                               : core::eta_cut(rule_, s, ws_.top);
+      const double cut = core::threshold_cut(rule_, s, ws_.top);
       const double slack = rule_.has_min_p() ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     }

@@ -1,8 +1,8 @@
 // Where a prefix by mass or by count ends, without a sort; and a sample of the row that says
 // roughly where. Included inside the namespace of each build, after row_list.h.
 
-// Logits as integers, largest first; -0 and +0 are one.
-// A functor rather than a function, so that loops over keys inline it.
+// Logits as integers, largest first; -0 and +0 are one. A type of its own, so that loops over keys
+// can inline it.
 struct DescendingKey {
   uint64_t operator()(float x) const {
     const uint32_t bits = core::bit_cast<uint32_t>(x + 0.0f);

@@ -46,14 +46,13 @@ class Cutter {
   }
   void keep_from(double cut) { keep(float_at_least(cut), FLT_MAX); }
 
-  Sums weigh() {
+  void weigh() {
     const Sums sums = weigh_list(ws_, cut_scale_, ws_.top);
     s_.mass = sums.mass;
     s_.entropy = sums.entropy;
     s_.count = ws_.list_size;
     float least;
     list_range(ws_, least, s_.max);
-    return sums;
   }
 
   // k-th largest survivor, ties kept.

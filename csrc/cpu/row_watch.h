@@ -67,13 +67,18 @@ inline bool is_flat(const Workspace& ws, double tau, int64_t n) {
   return near > blocks / 2;
 }
 
-// One stage only, on the law that is drawn from, in a row that is long and read by one thread.
-inline bool can_watch(const Workspace& ws, const core::Rule& rule, int64_t n) {
+// Whether the weighing pass can serve the cut: it is still to come, by one thread, the row is long,
+// and the law that decides is the one that is drawn from.
+inline bool can_plan(const Workspace& ws, const core::Rule& rule, int64_t n) {
+  return !ws.base_known && ws.team.parts <= 1 && n >= kWatchFrom && !rule.greedy() &&
+         (rule.scale.identity || !rule.cut_base);
+}
+
+// One stage only, and not one of counts or spreads.
+inline bool is_single_cut(const core::Rule& rule) {
   const int stages = rule.has_top_p() + rule.has_typical() + rule.has_min_p() + rule.has_epsilon() +
                      rule.has_eta();
-  return stages == 1 && !rule.has_top_k() && !rule.has_sigma() && !rule.greedy() &&
-         (rule.scale.identity || !rule.cut_base) && n >= kWatchFrom && ws.team.parts <= 1 &&
-         !ws.base_known;
+  return stages == 1 && !rule.has_top_k() && !rule.has_sigma();
 }
 
 // Moves the undecided tokens to the list, weighs them and finds the exact interval. False: the
@@ -108,10 +113,7 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band,
       return false;
     typical_interval(centre, core::bit_cast<double>(p.bound), low, high);
   } else {
-    const double cut = rule.has_min_p()     ? core::min_p_cut(rule, s)
-                       : rule.has_epsilon() ? core::epsilon_cut(rule, s, ws.top)
-                                            : core::eta_cut(rule, s, ws.top);
-    low = float_at_least(cut);
+    low = float_at_least(core::threshold_cut(rule, s, ws.top));
     if (low < band.low || low > band.inner_low) return false;
   }
   narrow(ws, low, high);
@@ -122,7 +124,7 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band,
 template <class T>
 bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core::RowMasses& r) {
   Band band;
-  if (!can_watch(ws, rule, in.n) || !is_flat(ws, rule.tau, in.n) ||
+  if (!can_plan(ws, rule, in.n) || !is_single_cut(rule) || !is_flat(ws, rule.tau, in.n) ||
       !Forecast<T>(in, ws, rule).band(band))
     return false;
   if (rule.scale.identity) {
@@ -143,8 +145,6 @@ bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core
 template <class T>
 void plan_collection(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
   const bool first = rule.has_top_p() || (rule.has_typical() && !rule.has_min_p());
-  if (!first || rule.has_top_k() || rule.greedy() || !(rule.scale.identity || !rule.cut_base) ||
-      in.n < kWatchFrom || ws.team.parts > 1 || ws.base_known)
-    return;
-  ws.collect_from = larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor());
+  if (first && !rule.has_top_k() && can_plan(ws, rule, in.n))
+    ws.collect_from = larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor());
 }

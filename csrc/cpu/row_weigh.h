@@ -41,12 +41,17 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
   if constexpr (kCollect) ws.list_size = collected;
 }
 
-template <class T, bool kBase, bool kScaled, bool kScaledEntropy, bool kCollect = false>
+template <class T, bool kBase, bool kScaled, bool kScaledEntropy>
 void weigh_in_ranges(const Row<T>& row, Workspace& ws, const core::Scale& scale, double tau) {
   Sums base[kMaxParts], scaled[kMaxParts];
   auto body = [&](int64_t first, int64_t last, int part) {
-    weigh_blocks<T, kBase, kScaled, kScaledEntropy, kCollect>(row, ws, scale, tau, first, last,
-                                                              base[part], scaled[part]);
+    if constexpr (kBase) {  // only the first pass over a row collects
+      if (ws.collect_from < FLT_MAX)
+        return weigh_blocks<T, kBase, kScaled, kScaledEntropy, true>(
+            row, ws, scale, tau, first, last, base[part], scaled[part]);
+    }
+    weigh_blocks<T, kBase, kScaled, kScaledEntropy, false>(row, ws, scale, tau, first, last,
+                                                           base[part], scaled[part]);
   };
   for_ranges(ws.team, row.blocks, kChunk / kBlock, body);
   Sums base_total, scaled_total;
@@ -70,13 +75,7 @@ void weigh_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, boo
   const bool same = ws.scaled_known && ws.scaled_at.high == s.high && ws.scaled_at.low == s.low &&
                     (ws.scaled_entropy_known || !scaled_entropy);
   const bool scaled = !rule.greedy() && !s.identity && !same;
-  if (ws.collect_from < FLT_MAX && !ws.base_known && scaled && scaled_entropy) {
-    weigh_in_ranges<T, true, true, true, true>(row, ws, s, rule.tau);
-  } else if (ws.collect_from < FLT_MAX && !ws.base_known && scaled) {
-    weigh_in_ranges<T, true, true, false, true>(row, ws, s, rule.tau);
-  } else if (ws.collect_from < FLT_MAX && !ws.base_known) {
-    weigh_in_ranges<T, true, false, false, true>(row, ws, s, 1.0);
-  } else if (!ws.base_known && scaled && scaled_entropy) {
+  if (!ws.base_known && scaled && scaled_entropy) {
     weigh_in_ranges<T, true, true, true>(row, ws, s, rule.tau);
   } else if (!ws.base_known && scaled) {
     weigh_in_ranges<T, true, true, false>(row, ws, s, rule.tau);
