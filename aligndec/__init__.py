@@ -55,10 +55,12 @@ __all__ = [
 ]
 
 
+_LATER = {"GlobalSampler": "global_sampler", "imh": None}
+"""Imported when first asked for: a submodule (None), or a name of one."""
+
+
 def __getattr__(name: str) -> Any:
-    """Import the algorithms when they are first asked for."""
-    if name == "imh":
-        return import_module("aligndec.imh")
-    if name == "GlobalSampler":
-        return import_module("aligndec.global_sampler").GlobalSampler
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"aligndec.{_LATER[name] or name}")
+    return getattr(module, name) if _LATER[name] else module

@@ -97,7 +97,7 @@ class Frontend(ScoreFrontend):
         if allowed is not None:
             allowed = check.allowed_mask("sample", allowed, vocab, (batch,), device)
         valid = check.valid_ids("sample", valid_vocab, vocab)
-        out = ops.step(
+        out = ops.adaptor_step(
             *(logits, params, allowed, valid, None, seed, seeds, sequence_ids, position),
             *(position_ids, uniforms, sums, length, finished, eos, pad, strict),
         )

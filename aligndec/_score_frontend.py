@@ -10,7 +10,8 @@ from torch import Tensor
 
 from aligndec import _checks as check
 from aligndec._layout import broadcast, pieces
-from aligndec._step_types import AnyAdaptor, Ops, Step, is_strict, raise_if_bad
+from aligndec._op_types import Ops
+from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
 from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, rows_of
 from aligndec.state import SequenceState
 
@@ -77,14 +78,16 @@ class ScoreFrontend:
             out = self._score_into(ops, state, logits, tokens, params, allowed, valid, strict)
         elif logits.dim() == 2 and tokens.dim() == 1 and logits.shape[:1] == tokens.shape:
             tokens = tokens.contiguous()
-            out = ops.score(logits, params, allowed, valid, tokens, None)[:9]
+            out = ops.adaptor_score(logits, params, allowed, valid, tokens, None)[:9]
         else:
             flat, start, parts = tokens.expand(shape).reshape(-1).contiguous(), 0, []
             for piece in pieces(logits, allowed, shape, share=True):
                 here = slice(start, start := start + piece.size)
                 own = params if params.shape[0] == 1 else params[here]
                 parts.append(
-                    ops.score(piece.logits, own, piece.allowed, valid, flat[here], piece.rows)[:9]
+                    ops.adaptor_score(
+                        piece.logits, own, piece.allowed, valid, flat[here], piece.rows
+                    )[:9]
                 )
             out = [torch.cat(f).reshape(shape) for f in zip(*parts, strict=True)]
         return raise_if_bad("score", Step(*out)) if strict else Step(*out)
@@ -108,7 +111,7 @@ class ScoreFrontend:
                 "score: logits must not require grad when a state is given, got requires_grad=True "
                 "(score without a state, or under torch.no_grad())"
             )
-        return ops.step(
+        return ops.adaptor_step(
             *(logits.detach(), params, allowed, valid, tokens, 0, None, None, 0, None, None),
             *(state.sums, state.length, state.finished, state.eos, state.pad_token_id, strict),
         )
@@ -153,7 +156,7 @@ class ScoreFrontend:
         flat, start, parts = tokens.expand(shape).reshape(-1).contiguous(), 0, []
         for piece in pieces(logits.detach(), allowed, shape, share=False):
             here = slice(start, start := start + piece.size)
-            one = ops.grid(piece.logits, params, piece.allowed, valid, flat[here])
+            one = ops.adaptor_grid(piece.logits, params, piece.allowed, valid, flat[here])
             parts.append(one[:9])
         fields = [torch.cat(f, 1) for f in zip(*parts, strict=True)]
         return Step(
@@ -194,7 +197,7 @@ class ScoreFrontend:
         for piece in pieces(logits.detach(), allowed, shape, share=False):
             here = slice(start, start := start + piece.size)
             own = params if params.shape[0] == 1 else params[here]
-            parts.append(ops.mask(piece.logits, own, piece.allowed, valid))
+            parts.append(ops.adaptor_mask(piece.logits, own, piece.allowed, valid))
         return torch.cat(parts).reshape(logits.shape)
 
 

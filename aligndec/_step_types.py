@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,20 +12,9 @@ from torch import Tensor
 from aligndec.adaptors import Adaptor, PackedAdaptors
 from aligndec.errors import BadLogitsError
 
-__all__ = ["AnyAdaptor", "Ops", "Step", "is_strict", "raise_if_bad", "warn_same_uniform"]
+__all__ = ["AnyAdaptor", "Step", "is_strict", "raise_if_bad", "warn_same_uniform"]
 
 AnyAdaptor = Adaptor | Sequence[Adaptor] | PackedAdaptors
-
-
-class Ops(NamedTuple):
-    """The implementations behind the public functions, and the logits that they take."""
-
-    step: Callable[..., Any]
-    score: Callable[..., Any]
-    grid: Callable[..., Any]
-    mask: Callable[..., Tensor]
-    chain: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class Step(NamedTuple):

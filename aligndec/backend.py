@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from aligndec import _ops, reference
-from aligndec._step_types import Ops
+from aligndec._op_types import Ops
 from aligndec._version import __version__
 
 __all__ = ["build_info", "current_ops", "use_backend"]

@@ -89,7 +89,7 @@ def chain(
     flat = weight.reshape(chains, shape[-1]).contiguous()
     if uniforms is not None:
         uniforms = uniforms.reshape(flat.shape).contiguous()
-    index, accepted, count = current_ops().chain(flat, key, sequence_ids, uniforms)
+    index, accepted, count = current_ops().imh_chain(flat, key, sequence_ids, uniforms)
     # 0 / 0 is the NaN of N = 1.
     rate = (count - 1).double().reshape(shape[:-1]) / (shape[-1] - 1)
     return Chain(index.reshape(shape), accepted.reshape(shape), rate)

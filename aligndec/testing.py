@@ -43,5 +43,5 @@ def masses(
     if allowed is not None:
         allowed = check.allowed_mask("masses", allowed, vocab, shape, device)
     tokens = torch.zeros(shape, dtype=torch.int64, device=device)
-    mass = ops.score(logits.detach(), params, allowed, valid, tokens, None)[10]
+    mass = ops.adaptor_score(logits.detach(), params, allowed, valid, tokens, None)[10]
     return mass[0], mass[1]

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launch.h"
+#include "launch/instruction_set.h"
 #include "ops/adaptor_step.h"
 #include "ops/imh_chain.h"
 

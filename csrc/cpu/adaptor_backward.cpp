@@ -7,7 +7,7 @@
 #include "core/adaptor_rules.h"
 #include "cpu/isa.h"
 #include "cpu/rows.h"
-#include "launch.h"
+#include "launch/adaptor_step.h"
 
 namespace aligndec::cpu {
 namespace {

@@ -1,4 +1,6 @@
 // The fused step on the CPU: rows over threads, or the parts of a row when rows are few and long.
+#include "launch/adaptor_step.h"
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -9,7 +11,6 @@
 #include "core/state.h"
 #include "cpu/isa.h"
 #include "cpu/rows.h"
-#include "launch.h"
 
 namespace aligndec::cpu {
 namespace {

@@ -11,7 +11,8 @@
 #include "core/metropolis.h"
 #include "core/philox.h"
 #include "cpu/isa.h"
-#include "launch.h"
+#include "launch/imh_chain.h"
+#include "launch/instruction_set.h"
 
 namespace aligndec::cpu {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "launch.h"
+#include "launch/instruction_set.h"
 
 namespace aligndec::cpu {
 namespace {

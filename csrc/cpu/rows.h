@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "cpu/isa.h"
-#include "launch.h"
+#include "launch/adaptor_step.h"
 
 namespace aligndec::cpu {
 

@@ -6,7 +6,7 @@
 #include "checks.h"
 #include "core/adaptor_rules.h"
 #include "core/state.h"
-#include "launch.h"
+#include "launch/adaptor_step.h"
 
 namespace aligndec {
 namespace {

@@ -1,4 +1,4 @@
-// The wrappers that bindings.cpp registers; the schemas stand in aligndec/_ops.py.
+// The wrappers that bindings.cpp registers; the schemas stand in aligndec/_adaptor_ops.py.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -4,7 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "checks.h"
-#include "launch.h"
+#include "launch/imh_chain.h"
 
 namespace aligndec {
 

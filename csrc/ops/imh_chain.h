@@ -1,4 +1,4 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_ops.py.
+// The wrapper that bindings.cpp registers; the schema stands in aligndec/_imh_ops.py.
 #pragma once
 
 #include <ATen/core/Tensor.h>

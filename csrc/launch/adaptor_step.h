@@ -1,5 +1,4 @@
-// What crosses the border between the torch wrappers (ops/) and the kernels (cpu/, cuda/): plain
-// pointers, sizes and strides.
+// Arguments and launchers of the ops on [rows, V].
 #pragma once
 
 #include <cstdint>
@@ -89,29 +88,11 @@ struct BackwardArgs {
   void* grad_logits;
 };
 
-// Chains [chains, length] over given log-weights; entry 0 of each is its start.
-struct ChainArgs {
-  const double* log_weight;
-  int64_t chains, length;
-  int64_t seed;
-  const int64_t* sequence_ids;  // [chains], else 0 .. chains - 1
-  const double* uniforms;       // [chains, length], else Philox
-  int64_t* index;
-  bool* accepted;
-  int64_t* count;  // [chains], accepted steps
-};
-
 namespace cpu {
 void launch_adaptor_step(const StepArgs& args);
 void launch_adaptor_grid(const GridArgs& args);
 void launch_adaptor_mask(const MaskArgs& args);
 void launch_adaptor_score_backward(const BackwardArgs& args);
-void launch_imh_chain(const ChainArgs& args);
-const char* instruction_set();
-// "avx512", "avx2" or "baseline"; false when this machine or this build lacks it.
-bool set_instruction_set(const char* name);
-// exp32 as the kernel in use computes it; n a multiple of 16.
-void exp_array(const float* t, float* out, int64_t n);
 }  // namespace cpu
 
 }  // namespace aligndec

@@ -1,0 +1,28 @@
+"""Declarations of the ops on log-weights [C, N]: schemas, shapes, default kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec._imh_reference import imh_chain
+from aligndec._op_types import Op
+
+__all__ = ["OPS"]
+
+
+def _fake_chain(log_weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    index = log_weight.new_empty(log_weight.shape, dtype=torch.int64)
+    return index, torch.empty_like(index, dtype=torch.bool), index.new_empty(index.shape[0])
+
+
+OPS = {
+    "imh_chain": Op(
+        "(Tensor log_weight, int seed, Tensor? sequence_ids, Tensor? uniforms) -> "
+        "(Tensor index, Tensor accepted, Tensor count)",
+        imh_chain,
+        _fake_chain,
+    ),
+}
