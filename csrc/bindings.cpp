@@ -4,9 +4,11 @@
 #include <pybind11/stl.h>
 #include <torch/library.h>
 
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "device.h"
 #include "launch/instruction_set.h"
 #include "ops/adaptor_step.h"
 #include "ops/imh_chain.h"
@@ -17,16 +19,33 @@
 
 namespace {
 
+// The ops that have a kernel on every device. One without a CUDA kernel is added to the CPU's table
+// alone: on CUDA tensors the reference then stands in for it.
+void add_ops(torch::Library& table) {
+  table.impl("adaptor_step", &aligndec::adaptor_step);
+  table.impl("adaptor_score", &aligndec::adaptor_score);
+  table.impl("adaptor_grid", &aligndec::adaptor_grid);
+  table.impl("adaptor_mask", &aligndec::adaptor_mask);
+  table.impl("adaptor_score_backward", &aligndec::adaptor_score_backward);
+  table.impl("imh_chain", &aligndec::imh_chain);
+}
+
 // Called when the module is imported, not when it is loaded: a schema that does not fit then is an
 // error that Python can report.
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
-  cpu.impl("adaptor_step", &aligndec::adaptor_step);
-  cpu.impl("adaptor_score", &aligndec::adaptor_score);
-  cpu.impl("adaptor_grid", &aligndec::adaptor_grid);
-  cpu.impl("adaptor_mask", &aligndec::adaptor_mask);
-  cpu.impl("adaptor_score_backward", &aligndec::adaptor_score_backward);
-  cpu.impl("imh_chain", &aligndec::imh_chain);
+  add_ops(cpu);
+  if constexpr (aligndec::kWithCuda) {
+    static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
+    add_ops(cuda);
+  }
+}
+
+std::vector<std::string> cuda_architectures() {
+  std::vector<std::string> names;
+  std::istringstream list(aligndec::kCudaArchitectures);
+  for (std::string name; std::getline(list, name, ';');) names.push_back(name);
+  return names;
 }
 
 pybind11::dict build_info() {
@@ -34,7 +53,7 @@ pybind11::dict build_info() {
   info["torch"] = ALIGNDEC_TORCH_VERSION;
   info["compiler"] = __VERSION__;
   info["instruction_set"] = aligndec::cpu::instruction_set();
-  info["cuda_architectures"] = std::vector<std::string>{};
+  info["cuda_architectures"] = cuda_architectures();
   return info;
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+struct CUstream_st;  // what cudaStream_t points to
+
 namespace aligndec {
 
 enum class LogitType : int { kFloat, kHalf, kBFloat16 };
@@ -94,5 +96,13 @@ void launch_adaptor_grid(const GridArgs& args);
 void launch_adaptor_mask(const MaskArgs& args);
 void launch_adaptor_score_backward(const BackwardArgs& args);
 }  // namespace cpu
+
+// These return a cudaError_t.
+namespace cuda {
+int launch_adaptor_step(const StepArgs& args, CUstream_st* stream);
+int launch_adaptor_grid(const GridArgs& args, CUstream_st* stream);
+int launch_adaptor_mask(const MaskArgs& args, CUstream_st* stream);
+int launch_adaptor_score_backward(const BackwardArgs& args, CUstream_st* stream);
+}  // namespace cuda
 
 }  // namespace aligndec

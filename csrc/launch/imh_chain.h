@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+struct CUstream_st;  // what cudaStream_t points to
+
 namespace aligndec {
 
 // Chains [chains, length] over given log-weights; entry 0 of each is its start.
@@ -20,5 +22,9 @@ struct ChainArgs {
 namespace cpu {
 void launch_imh_chain(const ChainArgs& args);
 }  // namespace cpu
+
+namespace cuda {
+int launch_imh_chain(const ChainArgs& args, CUstream_st* stream);  // cudaError_t
+}  // namespace cuda
 
 }  // namespace aligndec

@@ -6,6 +6,7 @@
 #include "checks.h"
 #include "core/adaptor_rules.h"
 #include "core/state.h"
+#include "device.h"
 #include "launch/adaptor_step.h"
 
 namespace aligndec {
@@ -139,7 +140,7 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   }
   const Fields fields({rows}, logits);
   args.out = fields.pointers();
-  cpu::launch_adaptor_step(args);
+  launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
   return fields.tensors();
 }
 
@@ -161,7 +162,7 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
-  cpu::launch_adaptor_step(args);
+  launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
   return std::tuple_cat(fields.tensors(), std::make_tuple(cut, mass));
 }
 
@@ -178,7 +179,7 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
   const Tensor mass = at::empty({2, adaptors, rows}, logits.options().dtype(at::kLong));
   args.out = fields.pointers();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
-  cpu::launch_adaptor_grid(args);
+  launch<cpu::launch_adaptor_grid, cuda::launch_adaptor_grid>(logits, args);
   return std::tuple_cat(fields.tensors(), std::make_tuple(mass));
 }
 
@@ -189,7 +190,7 @@ Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTe
   const Tensor mask = at::empty(logits.sizes(), logits.options().dtype(at::kBool));
   args.mask = mask.mutable_data_ptr<bool>();
   args.vocab = logits.size(1);
-  cpu::launch_adaptor_mask(args);
+  launch<cpu::launch_adaptor_mask, cuda::launch_adaptor_mask>(logits, args);
   return mask;
 }
 
@@ -223,7 +224,7 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.cut = cut.const_data_ptr<double>();
   const Tensor grad = at::empty(logits.sizes(), logits.options());
   args.grad_logits = grad.mutable_data_ptr();
-  cpu::launch_adaptor_score_backward(args);
+  launch<cpu::launch_adaptor_score_backward, cuda::launch_adaptor_score_backward>(logits, args);
   return grad;
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "checks.h"
+#include "device.h"
 #include "launch/imh_chain.h"
 
 namespace aligndec {
@@ -38,7 +39,7 @@ std::tuple<Tensor, Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t s
   args.index = index.mutable_data_ptr<int64_t>();
   args.accepted = accepted.mutable_data_ptr<bool>();
   args.count = count.mutable_data_ptr<int64_t>();
-  cpu::launch_imh_chain(args);
+  launch<cpu::launch_imh_chain, cuda::launch_imh_chain>(log_weight, args);
   return {index, accepted, count};
 }
 
