@@ -1,7 +1,9 @@
 """The law of generated strings against enumeration, with negative controls that must fail."""
 
+import dataclasses
 import math
 
+import oracle
 import pytest
 import torch
 
@@ -11,7 +13,24 @@ from aligndec._toy import TableLM, enumerate_strings
 LEVEL = 1e-6
 DRAWS = 80_000
 T = 3
+PROMPT = [2, 1]
 LM = TableLM.random(5, order=1, eos_token_id=0, scale=1.0, seed=2)
+MODELS = {
+    "chain": LM,
+    "memoryless": TableLM.random(6, order=0, eos_token_id=(1, 4), scale=1.2, seed=3),
+    "two back": TableLM.random(5, order=2, eos_token_id=2, scale=0.8, seed=4),
+}
+ADAPTORS = [
+    ad.Adaptor(),
+    ad.Adaptor(temperature=0.7, top_k=3),
+    ad.Adaptor(temperature=1.6, top_p=0.85),
+    ad.Adaptor(min_p=0.3),
+    ad.Adaptor(typical_p=0.6),
+    ad.Adaptor(temperature=0.8, eta_cutoff=0.3),
+    ad.Adaptor(top_n_sigma=1.0),
+    ad.Adaptor(temperature=0.6, top_k=3, epsilon_cutoff=0.1, cut_on="base"),
+]
+SET_FIELDS = ("temperature", "cut_on", *oracle.STAGES)
 
 pytestmark = pytest.mark.statistical
 
@@ -31,33 +50,28 @@ def p_value(cells, probabilities):
     return float(torch.special.gammaincc(half, statistic / 2))
 
 
-def adapted(adaptor):
-    """The table of the adaptor's law, by sorting plain probabilities: not the package's way."""
-    scaled = (LM.table.double() / adaptor.temperature).softmax(1)
-    for row in scaled:
-        order = row.argsort(descending=True)
-        ranked = row[order]
-        keep = torch.ones(len(row), dtype=torch.bool)
-        if adaptor.top_k:
-            keep &= torch.arange(len(row)) < adaptor.top_k
-        keep &= ranked.cumsum(0) - ranked < adaptor.top_p
-        keep &= ranked >= adaptor.min_p * ranked[0]
-        row[order[~keep]] = 0
-    return scaled.log()
+def adapted(lm, adaptor):
+    """The model's table under the adaptor's law, from the definitions: not the package's way."""
+    fields = {k: v for k, v in dataclasses.asdict(adaptor).items() if k in SET_FIELDS}
+    mask = oracle.kept(lm.table.double(), **fields).mask
+    scaled = (lm.table.double() / adaptor.temperature).masked_fill(~mask, -math.inf)
+    return TableLM(
+        scaled.log_softmax(1).reshape([lm.vocab_size] * (lm.order + 1)),
+        eos_token_id=lm.eos_token_id,
+    )
 
 
-def law(adaptor=None):
+def law(lm=LM, adaptor=None):
     """Strings of the adapted model and their probabilities."""
-    adaptor = adaptor or ad.Adaptor()
-    strings = enumerate_strings(TableLM(adapted(adaptor), eos_token_id=0), [1], T)
+    strings = enumerate_strings(adapted(lm, adaptor or ad.Adaptor()), PROMPT, T)
     return strings, strings.log_p.exp()
 
 
-def draws(adaptor=None, **kwargs):
+def draws(lm=LM, adaptor=None, **kwargs):
     kwargs = {"eos_token_id": None, "seed": 20, **kwargs}
     return ad.generate(
-        LM,
-        [[1]],
+        lm,
+        [PROMPT],
         adaptor=adaptor or ad.Adaptor(),
         max_new_tokens=T,
         num_return_sequences=DRAWS,
@@ -71,23 +85,17 @@ def cells(strings, tokens, length):
     return torch.tensor([number.get(tuple(row[:n]), -1) for row, n in rows])
 
 
-ADAPTORS = [
-    ad.Adaptor(),
-    ad.Adaptor(temperature=0.7, top_k=3),
-    ad.Adaptor(temperature=1.6, top_p=0.85),
-    ad.Adaptor(min_p=0.3),
-]
-
-
 @pytest.mark.parametrize("adaptor", ADAPTORS, ids=str)
-def test_strings_follow_the_enumerated_law(adaptor):
-    strings, probabilities = law(adaptor)
-    out = draws(adaptor)
+@pytest.mark.parametrize("model", MODELS)
+def test_strings_follow_the_enumerated_law(model, adaptor):
+    lm = MODELS[model]
+    strings, probabilities = law(lm, adaptor)
+    out = draws(lm, adaptor)
     index = cells(strings, out.tokens, out.length)
     assert p_value(index, probabilities) > LEVEL
     # The sums are those of the enumeration, string by string.
     torch.testing.assert_close(out.log_q, strings.log_p[index], rtol=0, atol=2e-6)
-    whole = enumerate_strings(LM, [1], T)
+    whole = enumerate_strings(lm, PROMPT, T)
     own = whole.log_p[whole.index_of(out.tokens, out.length)]
     torch.testing.assert_close(out.log_p, own, rtol=0, atol=2e-6)
     torch.testing.assert_close(
@@ -100,7 +108,7 @@ def test_split_calls_together_follow_the_law():
     half = DRAWS // 2
     parts = [
         ad.generate(
-            LM, [[1]], max_new_tokens=T, num_return_sequences=half, first_draw=first, seed=21
+            LM, [PROMPT], max_new_tokens=T, num_return_sequences=half, first_draw=first, seed=21
         )
         for first in (0, half)
     ]
@@ -111,8 +119,8 @@ def test_split_calls_together_follow_the_law():
 def test_mean_log_weight_is_the_normaliser():
     # E_q[exp Σ log z] = Σ_y p(y)^(1/τ) over the kept strings.
     adaptor = ad.Adaptor(temperature=0.7, top_k=3)
-    out = draws(adaptor)
-    whole, (kept, _) = enumerate_strings(LM, [1], T), law(adaptor)
+    out = draws(adaptor=adaptor)
+    whole, (kept, _) = enumerate_strings(LM, PROMPT, T), law(adaptor=adaptor)
     total = float((whole.log_p[whole.index_of(kept.tokens, kept.length)] / 0.7).exp().sum())
     weight = out.log_z.exp()
     error = float(weight.std() / math.sqrt(DRAWS))
@@ -121,8 +129,8 @@ def test_mean_log_weight_is_the_normaliser():
 
 def test_negative_control_reused_uniforms():
     strings, probabilities = law()
-    ids = torch.tensor([[1]])
-    logits, state = LM.prefill(ids.expand(DRAWS, 1), (ids > 0).expand(DRAWS, 1))
+    ids = torch.tensor([PROMPT])
+    logits, state = LM.prefill(ids.expand(DRAWS, -1), (ids > 0).expand(DRAWS, -1))
     sums = ad.SequenceState.start(DRAWS, eos_token_id=0)
     tokens = []
     for _ in range(T):
@@ -133,7 +141,7 @@ def test_negative_control_reused_uniforms():
 
 def test_negative_control_other_temperature():
     strings, probabilities = law()
-    out = draws(ad.Adaptor(temperature=0.95))
+    out = draws(adaptor=ad.Adaptor(temperature=0.95))
     assert p_value(cells(strings, out.tokens, out.length), probabilities) < LEVEL
 
 
