@@ -60,6 +60,7 @@ LIMITS: dict[str, Limit] = {
     "score_grid": Limit("<=", 0.2, 0.13),
     "memory": Limit("<=", 0.05),
     "generate, speed": Limit(">=", 1.3),
+    "generate, outside": Limit(">=", 10.0),
     "generate, share": Limit("<=", 0.05),
 }
 
