@@ -21,7 +21,7 @@ from aligndec.state import SequenceState
 from aligndec.step import Step, kept_mask, sample, score, score_grid
 
 if TYPE_CHECKING:
-    from aligndec import imh
+    from aligndec import imh, tradeoff
     from aligndec.global_sampler import GlobalSampler
 
 __all__ = [
@@ -51,11 +51,12 @@ __all__ = [
     "score",
     "score_grid",
     "score_strings",
+    "tradeoff",
     "use_backend",
 ]
 
 
-_LATER = {"GlobalSampler": "global_sampler", "imh": None}
+_LATER = {"GlobalSampler": "global_sampler", "imh": None, "tradeoff": None}
 """Imported when first asked for: a submodule (None), or a name of one."""
 
 

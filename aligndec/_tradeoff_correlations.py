@@ -1,0 +1,228 @@
+"""Correlations of log prior and reward: over all strings, inside schemes, between schemes."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aligndec._columns import whole
+from aligndec._tradeoff_checks import number, series
+
+__all__ = [
+    "Correlation",
+    "CorrelationIntervals",
+    "Correlations",
+    "correlation_intervals",
+    "correlations",
+]
+
+_ROUNDING = 1e-10
+
+Adjust = Literal["none", "per_token", "length"]
+
+
+class Correlation(NamedTuple):
+    """Pearson's and Spearman's coefficient (mean ranks on ties); NaN where a side is constant."""
+
+    pearson: float
+    spearman: float
+
+
+class Correlations(NamedTuple):
+    """The four levels of a correlation.
+
+    Attributes
+    ----------
+    string : Correlation
+        Over all rows, whatever their scheme.
+    within : tuple of S Correlation
+        Inside each scheme, labels ascending.
+    between : Correlation
+        Of the S centres, each scheme counted once; NaN for one scheme.
+    pooled : Correlation
+        Of the deviations from the scheme means.
+    """
+
+    string: Correlation
+    within: tuple[Correlation, ...]
+    between: Correlation
+    pooled: Correlation
+
+
+class CorrelationIntervals(NamedTuple):
+    """Percentile intervals of `Correlations`; each float64 [2, 2], `within` [S, 2, 2].
+
+    Rows: Pearson, Spearman; columns: lower, upper end. NaN where the coefficient is.
+    """
+
+    string: Tensor
+    within: Tensor
+    between: Tensor
+    pooled: Tensor
+
+
+def correlations(
+    log_prior: Tensor,
+    reward: Tensor,
+    scheme: Tensor | None = None,
+    *,
+    length: Tensor | None = None,
+    adjust: Adjust = "none",
+) -> Correlations:
+    """Correlate log prior and reward at every level.
+
+    Corpora are means of strings, so inside one scheme their correlation is that of the strings,
+    whatever the corpus size; what corpora of several schemes show on top is the correlation
+    between the schemes. Hence the levels are kept apart.
+
+    Parameters
+    ----------
+    log_prior, reward : Tensor
+        Floating-point [N], N >= 2, finite: of strings, or means of corpora.
+    scheme : Tensor, optional
+        Integer [N]: label of the scheme of each row. None: all rows are one scheme.
+    length : Tensor, optional
+        [N], > 0: tokens of each string; needed by `adjust`.
+    adjust : {"none", "per_token", "length"}
+        "per_token" divides log prior by the length. "length" holds the length fixed: partial
+        correlations, at each level with that level's own lengths (and ranks).
+
+    Returns
+    -------
+    Correlations
+
+    Notes
+    -----
+    Log prior is a sum over tokens, so that length alone moves it.
+    """
+    function = "correlations"
+    x, y, labels = _rows(function, log_prior, reward, scheme)
+    return _levels(_columns(function, x, y, length, adjust), labels)
+
+
+def correlation_intervals(
+    log_prior: Tensor,
+    reward: Tensor,
+    scheme: Tensor | None = None,
+    *,
+    length: Tensor | None = None,
+    adjust: Adjust = "none",
+    n_bootstrap: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> CorrelationIntervals:
+    """Bootstrap intervals of `correlations`: rows are redrawn with replacement in their scheme.
+
+    Parameters
+    ----------
+    log_prior, reward, scheme, length, adjust
+        As in `correlations`. The schemes are taken as given: the interval of `between` is about
+        the strings that the centres were computed from, not about other schemes.
+    n_bootstrap : int
+        Replicates, >= 1.
+    level : float
+        Coverage, in (0, 1).
+    seed : int
+        Seed of the replicates.
+
+    Returns
+    -------
+    CorrelationIntervals
+    """
+    function = "correlation_intervals"
+    x, y, labels = _rows(function, log_prior, reward, scheme)
+    if whole(function, "n_bootstrap", n_bootstrap) < 1:
+        raise ValueError(f"{function}: n_bootstrap must be >= 1, got {n_bootstrap}")
+    if number(function, "level", level, 0.0) >= 1.0:
+        raise ValueError(f"{function}: level must be in (0, 1), got {level}")
+    columns = _columns(function, x, y, length, adjust)
+    generator = torch.Generator().manual_seed(whole(function, "seed", seed))
+    order = labels.argsort(stable=True)
+    counts = labels.bincount()
+    start, size = (v.repeat_interleave(counts) for v in (counts.cumsum(0) - counts, counts))
+    seen = []
+    for _ in range(n_bootstrap):
+        uniform = torch.rand(len(x), dtype=torch.float64, generator=generator).to(x.device)
+        rows = order[start + (uniform * size).long()]
+        found = _levels(columns[:, rows], labels[rows])
+        seen.append([found.string, *found.within, found.between, found.pooled])
+    tail = (1.0 - level) / 2.0
+    points = torch.tensor([tail, 1.0 - tail], dtype=torch.float64)
+    # A replicate without spread has no coefficient and does not count.
+    ends = torch.tensor(seen, dtype=torch.float64).nanquantile(points, 0).permute(1, 2, 0)
+    return CorrelationIntervals(ends[0], ends[1:-2], ends[-2], ends[-1])
+
+
+def _rows(
+    function: str, log_prior: Tensor, reward: Tensor, scheme: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Check the columns; labels become 0 … S − 1 in ascending order of the given ones."""
+    x = series(function, "log_prior", log_prior, (-1,))
+    if len(x) < 2:
+        raise ValueError(f"{function}: log_prior must be [N] with N >= 2, got N = {len(x)}")
+    y = series(function, "reward", reward, (len(x),))
+    if scheme is None:
+        return x, y, torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    labels = torch.as_tensor(scheme)
+    if labels.is_floating_point() or labels.shape != x.shape:
+        raise ValueError(
+            f"{function}: scheme must be an integer Tensor [N] = [{len(x)}], got {labels.dtype} "
+            f"{list(labels.shape)}"
+        )
+    return x, y, torch.unique(labels, return_inverse=True)[1]
+
+
+def _columns(function: str, x: Tensor, y: Tensor, length: Tensor | None, adjust: str) -> Tensor:
+    """Stack what is correlated and, as a third row, what is held fixed: float64 [2 | 3, N]."""
+    if adjust not in ("none", "per_token", "length"):
+        raise ValueError(
+            f'{function}: adjust must be "none", "per_token" or "length", got {adjust!r}'
+        )
+    if adjust == "none":
+        return torch.stack([x, y])
+    if length is None:
+        raise ValueError(f"{function}: length must be [N] for adjust {adjust!r}, got None")
+    tokens = series(function, "length", length, x.shape, low=0.0)
+    return torch.stack([x / tokens, y] if adjust == "per_token" else [x, y, tokens])
+
+
+def _levels(columns: Tensor, labels: Tensor) -> Correlations:
+    counts = labels.bincount()
+    groups = torch.split(labels.argsort(stable=True), counts.tolist())
+    # Taken relative to one of its own values, a constant scheme has deviations of exactly 0.
+    origin = columns[:, torch.stack([rows[0] for rows in groups])]
+    shifted = columns - origin[:, labels]
+    offset = torch.zeros_like(origin).index_add(1, labels, shifted) / counts
+    return Correlations(
+        _correlation(columns),
+        tuple(_correlation(columns[:, rows]) for rows in groups),
+        _correlation(origin + offset),
+        _correlation(shifted - offset[:, labels]),
+    )
+
+
+def _correlation(columns: Tensor) -> Correlation:
+    return Correlation(_pearson(columns), _pearson(torch.stack([_ranks(c) for c in columns])))
+
+
+def _pearson(columns: Tensor) -> float:
+    x = columns - columns[:, :1]
+    x = x - x.mean(1, keepdim=True)
+    pair = x[:2]
+    if len(x) == 3 and bool(x[2].any()):
+        unit = x[2] / x[2].norm()
+        pair = pair - (pair @ unit)[:, None] * unit
+        # What the length explains entirely leaves rounding errors, which correlate with anything.
+        pair = pair * (pair.norm(dim=1) > _ROUNDING * x[:2].norm(dim=1))[:, None]
+    norms = pair.norm(dim=1)
+    return float((pair[0] @ pair[1] / (norms[0] * norms[1])).clamp(-1.0, 1.0))
+
+
+def _ranks(x: Tensor) -> Tensor:
+    """Ranks 1 … N, equal values share their mean."""
+    ordered, order = x.sort()
+    _, counts = torch.unique_consecutive(ordered, return_counts=True)
+    rank = (counts.cumsum(0) - (counts - 1) / 2.0).repeat_interleave(counts)
+    return torch.empty_like(x).scatter_(0, order, rank.to(x))
