@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aligndec._columns import whole
 from aligndec._tradeoff_checks import number
-from aligndec._tradeoff_typical import renyi_entropy, varentropy
+from aligndec._tradeoff_entropy import renyi_entropy, varentropy
 
 __all__ = ["Toy", "ToyCorpora", "toy", "toy_corpora"]
 

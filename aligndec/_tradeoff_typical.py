@@ -1,4 +1,4 @@
-"""Typical sets of corpora: entropies of a law, bounds on leaving the set, what it conditions on."""
+"""Typical sets of corpora: the set, bounds on leaving it, and what it conditions on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ __all__ = [
     "TypicalCorrelation",
     "chebyshev_bound",
     "chernoff_bound",
-    "renyi_entropy",
     "typical_correlation",
     "typical_mask",
-    "varentropy",
 ]
 
-_NEAR_ONE = 1e-3
 _NARROW = 1e-2
 _ROUNDING = 1e-12
 _HALVINGS = 60
@@ -61,61 +58,6 @@ def typical_mask(mean_log_p_plus: Tensor, entropy: float | Tensor, epsilon: floa
     mean = series("typical_mask", "mean_log_p_plus", mean_log_p_plus, infinite=True)
     entropy = series("typical_mask", "entropy", entropy)
     return (-mean - entropy).abs() < number("typical_mask", "epsilon", epsilon, 0.0)
-
-
-def renyi_entropy(log_p: Tensor, alpha: float) -> Tensor:
-    """Rényi entropy ``ln(Σ p^α) / (1 − α)`` of laws given by their logarithms.
-
-    Parameters
-    ----------
-    log_p : Tensor
-        Floating-point [..., K], finite or −inf; renormalised in float64.
-    alpha : float
-        Order, >= 0. The limits are exact: 0 counts the support, 1 is Shannon's entropy, inf is
-        −ln max p.
-
-    Returns
-    -------
-    float64 Tensor [...]
-        Nats; does not increase with `alpha`.
-
-    References
-    ----------
-    Rényi 1961; arXiv 2406.10203, Def. 2.
-    """
-    log_p = law("renyi_entropy", log_p)
-    alpha = number("renyi_entropy", "alpha", alpha, 0.0, strict=False)
-    if alpha == math.inf:
-        return -log_p.amax(-1)
-    if alpha == 0.0:
-        return (log_p > -math.inf).sum(-1).double().log()
-    s = alpha - 1.0
-    if abs(s) >= _NEAR_ONE:
-        return -(alpha * log_p).logsumexp(-1) / s
-    p, finite = log_p.exp(), log_p.nan_to_num(neginf=0.0)
-    if s == 0.0:
-        return -(p * finite).sum(-1)
-    # Σ p^α is 1 + O(s) here: only its distance from 1 carries digits.
-    return -(p * torch.expm1(s * finite)).sum(-1).log1p() / s
-
-
-def varentropy(log_p: Tensor) -> Tensor:
-    """Variance of the information ``−ln p(Y)``, ``Y ~ p``.
-
-    Parameters
-    ----------
-    log_p : Tensor
-        Floating-point [..., K], finite or −inf; renormalised in float64.
-
-    Returns
-    -------
-    float64 Tensor [...]
-        Nats squared.
-    """
-    log_p = law("varentropy", log_p)
-    p, finite = log_p.exp(), log_p.nan_to_num(neginf=0.0)
-    mean = (p * finite).sum(-1, keepdim=True)
-    return (p * (finite - mean).square()).sum(-1)
 
 
 def chebyshev_bound(var: float | Tensor, n: float | Tensor, eps: float | Tensor) -> Tensor:

@@ -27,15 +27,14 @@ from aligndec._tradeoff_correlations import (
     correlation_intervals,
     correlations,
 )
+from aligndec._tradeoff_entropy import renyi_entropy, varentropy
 from aligndec._tradeoff_toy import Toy, ToyCorpora, toy, toy_corpora
 from aligndec._tradeoff_typical import (
     TypicalCorrelation,
     chebyshev_bound,
     chernoff_bound,
-    renyi_entropy,
     typical_correlation,
     typical_mask,
-    varentropy,
 )
 
 __all__ = [
