@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from aligndec._columns import whole
-from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, row_of, rows_of
 from aligndec.state import SequenceState
 
 __all__ = [
-    "adaptor_params",
     "allowed_mask",
     "draw_uniforms",
     "logits_of",
@@ -51,47 +48,6 @@ def logits_of(function: str, logits: Tensor, dtypes: tuple[torch.dtype, ...], ma
             f"got {logits.stride(-1)}"
         )
     return vocab
-
-
-def adaptor_params(
-    function: str, adaptor: Any, shape: Sequence[int], device: torch.device
-) -> Tensor:
-    """Parameters float64 [1 | N, 13] on `device` for N results of the given shape.
-
-    A sequence has one adaptor per result, or one per index of the first dimension.
-    """
-    if isinstance(adaptor, Adaptor):
-        if device.type == "cpu":
-            return row_of(adaptor)
-        compiling = torch.compiler.is_compiling()
-        return row_of(adaptor).to(device) if compiling else _row_on(adaptor, device)
-    if isinstance(adaptor, PackedAdaptors):
-        params, given = adaptor.params, adaptor.batch
-        if params.device != device:
-            raise ValueError(
-                f"{function}: adaptor must be on the device of logits ({device}), got "
-                f"{params.device} (use pack(..., device=...))"
-            )
-    else:
-        params = rows_of(as_list(function, adaptor)).to(device)
-        given = params.shape[0]
-    total = 1
-    for n in shape:
-        total *= n
-    first = shape[0] if len(shape) > 0 else 1
-    if given not in (total, first):
-        raise ValueError(
-            f"{function}: adaptor must be one or a sequence of {total} adaptors, got {given}"
-        )
-    if params.shape[0] == 1 or given == total:
-        return params
-    return params.repeat_interleave(total // max(first, 1), 0)
-
-
-@lru_cache(maxsize=256)
-def _row_on(adaptor: Adaptor, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return row_of(adaptor).to(device)
 
 
 def valid_ids(function: str, valid_vocab: int | None, vocab: int) -> int:

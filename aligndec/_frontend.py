@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from aligndec import _checks as check
+from aligndec._params import adaptor_params
 from aligndec._score_frontend import ScoreFrontend
 from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad, warn_same_uniform
 from aligndec.adaptors import Adaptor
@@ -72,7 +73,7 @@ class Frontend(ScoreFrontend):
         if logits.requires_grad:
             logits = logits.detach()
         batch, device = logits.shape[0], logits.device
-        params = check.adaptor_params("sample", adaptor, (batch,), device)
+        params = adaptor_params("sample", adaptor, (batch,), device)
         strict = is_strict(strict, logits)
         seeds = position_ids = sums = length = finished = eos = None
         pad = position = 0

@@ -11,8 +11,9 @@ from torch import Tensor
 from aligndec import _checks as check
 from aligndec._layout import broadcast, pieces
 from aligndec._op_types import Ops
+from aligndec._params import adaptor_params, grid_params
 from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
-from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, rows_of
+from aligndec.adaptors import Adaptor
 from aligndec.state import SequenceState
 
 __all__ = ["ScoreFrontend"]
@@ -69,7 +70,7 @@ class ScoreFrontend:
         device = logits.device
         check.token_ids("score", tokens, vocab, device)
         shape = _broadcast("score", logits, tokens)
-        params = check.adaptor_params("score", adaptor, shape, device)
+        params = adaptor_params("score", adaptor, shape, device)
         valid = check.valid_ids("score", valid_vocab, vocab)
         strict = is_strict(strict, logits)
         if allowed is not None:
@@ -89,7 +90,7 @@ class ScoreFrontend:
                         piece.logits, own, piece.allowed, valid, flat[here], piece.rows
                     )[:9]
                 )
-            out = [torch.cat(f).reshape(shape) for f in zip(*parts, strict=True)]
+            out = [_joined(f, 0).reshape(shape) for f in zip(*parts, strict=True)]
         return raise_if_bad("score", Step(*out)) if strict else Step(*out)
 
     def _score_into(
@@ -144,12 +145,7 @@ class ScoreFrontend:
         device = logits.device
         check.token_ids("score_grid", tokens, vocab, device)
         shape = _broadcast("score_grid", logits, tokens)
-        if isinstance(adaptors, PackedAdaptors):
-            params = adaptors.params.to(device).expand(adaptors.batch, -1)
-        else:
-            params = rows_of(
-                as_list("score_grid", adaptors, "adaptors", "a sequence of Adaptors")
-            ).to(device)
+        params = grid_params("score_grid", adaptors, device)
         valid = check.valid_ids("score_grid", valid_vocab, vocab)
         if allowed is not None:
             allowed = check.allowed_mask("score_grid", allowed, vocab, shape, device)
@@ -158,7 +154,7 @@ class ScoreFrontend:
             here = slice(start, start := start + piece.size)
             one = ops.adaptor_grid(piece.logits, params, piece.allowed, valid, flat[here])
             parts.append(one[:9])
-        fields = [torch.cat(f, 1) for f in zip(*parts, strict=True)]
+        fields = [_joined(f, 1) for f in zip(*parts, strict=True)]
         return Step(
             *(
                 f.reshape(-1, *shape) if f.numel() else f.new_empty(len(params), *shape)
@@ -189,7 +185,7 @@ class ScoreFrontend:
         ops = self._table()
         vocab = check.logits_of("kept_mask", logits, ops.dtypes, False)
         shape, device = logits.shape[:-1], logits.device
-        params = check.adaptor_params("kept_mask", adaptor, shape, device)
+        params = adaptor_params("kept_mask", adaptor, shape, device)
         valid = check.valid_ids("kept_mask", valid_vocab, vocab)
         if allowed is not None:
             allowed = check.allowed_mask("kept_mask", allowed, vocab, shape, device)
@@ -198,7 +194,12 @@ class ScoreFrontend:
             here = slice(start, start := start + piece.size)
             own = params if params.shape[0] == 1 else params[here]
             parts.append(ops.adaptor_mask(piece.logits, own, piece.allowed, valid))
-        return torch.cat(parts).reshape(logits.shape)
+        return _joined(parts, 0).reshape(logits.shape)
+
+
+def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Concatenate; one part stays as it is, which saves a copy (and on a GPU a launch)."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)
 
 
 def _broadcast(function: str, logits: Tensor, tokens: Tensor) -> tuple[int, ...]:

@@ -127,6 +127,7 @@ class Adaptor:
         with torch.inference_mode(False):
             row = torch.tensor([columns(self)], dtype=torch.float64, device="cpu")
         object.__setattr__(self, "_row", row)
+        object.__setattr__(self, "_copies", {})
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aligndec import _checks as check
 from aligndec import reference
+from aligndec._params import adaptor_params
 from aligndec._toy import Strings, TableLM, check_step_lm, enumerate_strings
 from aligndec.adaptors import Adaptor, PackedAdaptors
 from aligndec.backend import current_ops
@@ -38,7 +39,7 @@ def masses(
     ops = reference.ops if double else current_ops()
     vocab = check.logits_of("masses", logits, ops.dtypes, True)
     shape, device = logits.shape[:1], logits.device
-    params = check.adaptor_params("masses", adaptor, shape, device)
+    params = adaptor_params("masses", adaptor, shape, device)
     valid = check.valid_ids("masses", valid_vocab, vocab)
     if allowed is not None:
         allowed = check.allowed_mask("masses", allowed, vocab, shape, device)
