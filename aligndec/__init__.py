@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 
-_LATER = {"GlobalSampler": "global_sampler", "imh": None, "tradeoff": None}
+_LATER = {"GlobalSampler": "global_sampler", "imh": None, "tradeoff": None, "transfer_q": None}
 """Imported when first asked for: a submodule (None), or a name of one."""
 
 

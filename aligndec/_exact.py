@@ -1,4 +1,4 @@
-"""Eager twins of ``csrc/core/exp.h`` and ``csrc/core/log.h``: the same operations, the same bits.
+"""Eager twins of ``exp.h``, ``exp64.h`` and ``log.h`` of ``csrc/core``: the same bits.
 
 Only IEEE ``+ - * /`` and bit operations, each a torch call of its own, so nothing can be
 contracted, reordered or handed to a vendor's mathematics.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["exp32", "fma32", "log", "log1p_negative"]
+__all__ = ["exp32", "exp64", "fma32", "log", "log1p_negative"]
 
 _LOG2_E = float.fromhex("0x1.715476p+0")
 _MAGIC = float.fromhex("0x1.8p+23")
@@ -39,6 +39,18 @@ _LOG = tuple(
         "0x1.24924924397f8p-2",
         "0x1.9999999999d11p-2",
         "0x1.5555555555555p-1",
+    )
+)
+_EXP64_MAGIC = float.fromhex("0x1.8p+52")
+_EXP64_LOG2_E = float.fromhex("0x1.71547652b82fep+0")
+_EXP64 = tuple(
+    float.fromhex(c)
+    for c in (
+        "0x1.6376972bea4d0p-25",
+        "-0x1.bbd41c5d26bf1p-20",
+        "0x1.1566aaf25de2cp-14",
+        "-0x1.6c16c16bebd93p-9",
+        "0x1.555555555553ep-3",
     )
 )
 _SQRT_HALF = 0x3FE6A09E667F3BCD
@@ -93,6 +105,27 @@ def exp32(t: Tensor) -> Tensor:
     y = fma32(r * r, q, r) + 1.0
     scale = n.to(torch.int32) * (1 << 23)
     return (y.view(torch.int32) + scale).view(torch.float32)
+
+
+def exp64(t: Tensor) -> Tensor:
+    """Return e^t for float64 `t` <= 0, bit for bit as the kernels do, within 1 ulp.
+
+    0 below -708 (-inf included). Not defined for t > 0 and NaN.
+    """
+    lives = t >= -708.0
+    t = torch.where(lives, t, 0.0)
+    shifted = t * _EXP64_LOG2_E + _EXP64_MAGIC
+    n = shifted - _EXP64_MAGIC
+    hi, lo = t - n * _LN2_HI, n * _LN2_LO
+    x = hi - lo
+    z = x * x
+    p = torch.full_like(z, _EXP64[0])
+    for coefficient in _EXP64[1:]:
+        p = z * p + coefficient
+    c = x - z * p
+    y = 1.0 + (hi - (lo - x * c / (2.0 - c)))
+    scaled = (y.view(torch.int64) + (shifted.view(torch.int64) << 52)).view(torch.float64)
+    return torch.where(lives, scaled, 0.0)
 
 
 def log(x: Tensor) -> Tensor:

@@ -27,4 +27,8 @@ class Ops(NamedTuple):
     adaptor_grid: Callable[..., Any]
     adaptor_mask: Callable[..., Tensor]
     imh_chain: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    candidates: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    segment_value: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    rescore: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
+    combine_logits: Callable[..., Tensor]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)

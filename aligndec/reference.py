@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 
+from aligndec import _tq_reference
 from aligndec._adaptor_reference import (
     adaptor_grid,
     adaptor_mask,
@@ -20,6 +21,8 @@ from aligndec._adaptor_reference import (
 from aligndec._frontend import Frontend
 from aligndec._imh_reference import imh_chain
 from aligndec._op_types import Ops
+from aligndec._tq_reference import combine_logits
+from aligndec._tq_steps import Steps
 
 __all__ = [
     "adaptor_grid",
@@ -27,11 +30,15 @@ __all__ = [
     "adaptor_score",
     "adaptor_score_backward",
     "adaptor_step",
+    "candidates",
+    "combine_logits",
     "imh_chain",
     "kept_mask",
+    "rescore",
     "sample",
     "score",
     "score_grid",
+    "value",
 ]
 
 ops = Ops(
@@ -40,6 +47,10 @@ ops = Ops(
     adaptor_grid=adaptor_grid,
     adaptor_mask=adaptor_mask,
     imh_chain=imh_chain,
+    candidates=_tq_reference.candidates,
+    segment_value=_tq_reference.segment_value,
+    rescore=_tq_reference.rescore,
+    combine_logits=combine_logits,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """The functions above as the public functions use them."""
@@ -49,3 +60,7 @@ sample = _frontend.sample
 score = _frontend.score
 score_grid = _frontend.score_grid
 kept_mask = _frontend.kept_mask
+_steps = Steps(lambda: ops)
+candidates = _steps.candidates
+value = _steps.value
+rescore = _steps.rescore

@@ -11,7 +11,11 @@
 #include "device.h"
 #include "launch/instruction_set.h"
 #include "ops/adaptor_step.h"
+#include "ops/candidates.h"
+#include "ops/combine_logits.h"
 #include "ops/imh_chain.h"
+#include "ops/rescore.h"
+#include "ops/segment_value.h"
 
 #ifndef ALIGNDEC_TORCH_VERSION
 #error "ALIGNDEC_TORCH_VERSION must be defined by the build (setup.py does)"
@@ -35,6 +39,10 @@ void add_ops(torch::Library& table) {
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
+  cpu.impl("candidates", &aligndec::candidates);
+  cpu.impl("segment_value", &aligndec::segment_value);
+  cpu.impl("rescore", &aligndec::rescore);
+  cpu.impl("combine_logits", &aligndec::combine_logits);
   if constexpr (aligndec::kWithCuda) {
     static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
     add_ops(cuda);

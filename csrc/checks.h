@@ -34,4 +34,13 @@ inline void check_vector(const char* op, const char* name, const std::optional<T
   if (t) check_vector(op, name, *t, type, length, logits);
 }
 
+// A contiguous float64 matrix of the shape and on the device of another.
+inline void check_matrix(const char* op, const char* name, const Tensor& t, const Tensor& like) {
+  TORCH_CHECK_VALUE(t.scalar_type() == at::kDouble && t.sizes() == like.sizes() &&
+                        t.is_contiguous() && t.device() == like.device(),
+                    op, ": ", name, " must be a contiguous float64 ", like.sizes(), " on ",
+                    like.device(), ", got ", c10::toString(t.scalar_type()), " ", t.sizes(), " on ",
+                    t.device());
+}
+
 }  // namespace aligndec

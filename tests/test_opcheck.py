@@ -108,11 +108,20 @@ def samples(op: str) -> Iterator[tuple]:
         yield weight, -5, None, None
         yield weight, 0, torch.arange(ROWS), None
         yield weight, 0, None, torch.rand(ROWS, VOCAB, dtype=torch.float64)
-    elif op == "imh_chain":
-        log_weight = randn(ROWS, VOCAB).double()
-        yield log_weight, 3, None, None
-        yield log_weight, -1, torch.arange(ROWS), None
-        yield log_weight, 0, None, torch.rand(ROWS, VOCAB, dtype=torch.float64)
+    elif op == "candidates":
+        yield x, 5, VOCAB
+        yield x.bfloat16(), 1, 30
+    elif op == "segment_value":
+        yield x.double(), None, 0
+        yield x.double(), randn(ROWS, VOCAB, 1).double(), 1
+        yield x.double(), randn(ROWS, VOCAB, 1).double(), 2
+    elif op == "rescore":
+        pair, alpha = (x.double(), randn(ROWS, VOCAB, 1).double()), torch.ones(1).double()
+        yield *pair, alpha, True, 0, None, 0, None, None
+        yield *pair, alpha.expand(ROWS).contiguous(), False, -5, TOKENS, 3, None, None
+        yield *pair, alpha, False, 0, None, 0, TOKENS, torch.rand(ROWS, dtype=torch.float64)
+    elif op == "combine_logits":
+        yield [x, randn(ROWS, VOCAB, 1).half()], [1.0, -0.5]
     else:
         pytest.fail(f"operator {op} has no sample inputs in this file")
 

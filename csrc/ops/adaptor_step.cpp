@@ -3,39 +3,22 @@
 
 #include <ATen/ops/empty.h>
 
-#include "checks.h"
 #include "core/adaptor_rules.h"
 #include "core/state.h"
 #include "device.h"
 #include "launch/adaptor_step.h"
+#include "ops/logits.h"
 
 namespace aligndec {
 namespace {
 
 using OptionalTensor = std::optional<Tensor>;
 
-LogitType logit_type(const char* op, const Tensor& logits) {
-  switch (logits.scalar_type()) {
-    case at::kFloat:
-      return LogitType::kFloat;
-    case at::kHalf:
-      return LogitType::kHalf;
-    case at::kBFloat16:
-      return LogitType::kBFloat16;
-    default:
-      TORCH_CHECK_TYPE(false, op, ": logits must be float32, float16 or bfloat16, got ",
-                       c10::toString(logits.scalar_type()));
-  }
-}
-
 // `entries` rows of parameters are wanted: one for all, or one each.
 RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
                    const OptionalTensor& allowed, int64_t valid_vocab, int64_t entries) {
-  TORCH_CHECK_VALUE(logits.dim() == 2 && (logits.size(1) <= 1 || logits.stride(1) == 1), op,
-                    ": logits must be [R, V] with stride 1 in V, got ", logits.sizes(),
-                    " with strides ", logits.strides());
+  check_logits(op, logits);
   const int64_t rows = logits.size(0), vocab = logits.size(1);
-  TORCH_CHECK_VALUE(vocab <= int64_t{1} << 20, op, ": logits must have V <= 2^20, got ", vocab);
   TORCH_CHECK_VALUE(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
                     vocab, "], got ", valid_vocab);
   TORCH_CHECK_VALUE(params.scalar_type() == at::kDouble && params.dim() == 2 &&

@@ -18,6 +18,7 @@
 
 #include "core/draw.h"
 #include "core/exp.h"
+#include "core/exp64.h"
 #include "core/log.h"
 #include "core/philox.h"
 
@@ -172,6 +173,8 @@ int dump_any(const std::string& what, const char* in, const char* out) {
                                       [](const auto& x) { return core::fma32(x[0], x[1], x[2]); });
   } else if (what == "log") {
     dump<double, double>(in, out, [](double x) { return core::log_positive(x); });
+  } else if (what == "exp64") {
+    dump<double, double>(in, out, [](double t) { return core::exp64(t); });
   } else if (what == "log1p") {
     dump<double, double>(in, out, [](double x) { return core::log1p_negative(x); });
   } else if (what == "philox") {

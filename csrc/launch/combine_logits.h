@@ -1,0 +1,27 @@
+// Arguments and launcher of combine_logits.
+#pragma once
+
+#include "launch/adaptor_step.h"
+
+namespace aligndec {
+
+// One model's logits: rows of vocab entries, `stride` elements apart.
+struct CombineTerm {
+  const void* logits;
+  LogitType type;
+  int64_t stride;
+  double weight;
+};
+
+// log_probs [rows, vocab] of the combined law; NaN throughout a row that has none.
+struct CombineArgs {
+  const CombineTerm* terms;
+  int64_t n_terms, rows, vocab;
+  double* log_probs;
+};
+
+namespace cpu {
+void launch_combine_logits(const CombineArgs& args);
+}  // namespace cpu
+
+}  // namespace aligndec

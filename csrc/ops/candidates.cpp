@@ -1,0 +1,36 @@
+// The k most probable tokens: checks, allocation and launch.
+#include "ops/candidates.h"
+
+#include <ATen/ops/empty.h>
+
+#include "launch/candidates.h"
+#include "ops/logits.h"
+
+namespace aligndec {
+
+std::tuple<Tensor, Tensor, Tensor> candidates(const Tensor& logits, int64_t k,
+                                              int64_t valid_vocab) {
+  constexpr const char* kOp = "candidates";
+  check_logits(kOp, logits);
+  TORCH_CHECK_VALUE(1 <= k && k <= valid_vocab && valid_vocab <= logits.size(1), kOp,
+                    ": k must be in [1, valid_vocab] and valid_vocab in [1, ", logits.size(1),
+                    "], got ", k, " and ", valid_vocab);
+  const int64_t rows = logits.size(0);
+  const Tensor token = at::empty({rows, k}, logits.options().dtype(at::kLong));
+  const Tensor log_p = at::empty({rows, k}, logits.options().dtype(at::kDouble));
+  const Tensor status = at::empty({rows}, token.options());
+  CandidatesArgs args{};
+  args.batch.logits = logits.const_data_ptr();
+  args.batch.type = logit_type(kOp, logits);
+  args.batch.rows = rows;
+  args.batch.n = valid_vocab;
+  args.batch.stride = logits.stride(0);
+  args.k = k;
+  args.token = token.mutable_data_ptr<int64_t>();
+  args.log_p = log_p.mutable_data_ptr<double>();
+  args.status = status.mutable_data_ptr<int64_t>();
+  cpu::launch_candidates(args);
+  return {token, log_p, status};
+}
+
+}  // namespace aligndec

@@ -1,0 +1,38 @@
+// The law of combined logits: checks, allocation and launch.
+#include "ops/combine_logits.h"
+
+#include <ATen/ops/empty.h>
+
+#include <vector>
+
+#include "launch/combine_logits.h"
+#include "ops/logits.h"
+
+namespace aligndec {
+
+Tensor combine_logits(at::TensorList logits, at::ArrayRef<double> weights) {
+  constexpr const char* kOp = "combine_logits";
+  TORCH_CHECK_VALUE(!logits.empty() && logits.size() == weights.size(), kOp,
+                    ": logits and weights must be M >= 1 each, got ", logits.size(), " and ",
+                    weights.size());
+  std::vector<CombineTerm> terms;
+  for (size_t m = 0; m < logits.size(); ++m) {
+    const Tensor& x = logits[m];
+    check_logits(kOp, x);
+    TORCH_CHECK_VALUE(x.sizes() == logits[0].sizes() && x.device() == logits[0].device(), kOp,
+                      ": logits must be of one shape and device, got ", x.sizes(), " on ",
+                      x.device(), " beside ", logits[0].sizes(), " on ", logits[0].device());
+    terms.push_back({x.const_data_ptr(), logit_type(kOp, x), x.stride(0), weights[m]});
+  }
+  const Tensor out = at::empty(logits[0].sizes(), logits[0].options().dtype(at::kDouble));
+  CombineArgs args{};
+  args.terms = terms.data();
+  args.n_terms = static_cast<int64_t>(terms.size());
+  args.rows = out.size(0);
+  args.vocab = out.size(1);
+  args.log_probs = out.mutable_data_ptr<double>();
+  if (out.numel() > 0) cpu::launch_combine_logits(args);
+  return out;
+}
+
+}  // namespace aligndec
