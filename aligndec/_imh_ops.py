@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._imh_reference import imh_chain
+from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Op
 
 __all__ = ["OPS"]
@@ -18,11 +18,25 @@ def _fake_chain(log_weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]
     return index, torch.empty_like(index, dtype=torch.bool), index.new_empty(index.shape[0])
 
 
+def _fake_resample(
+    log_weight: Tensor, values: Tensor, n_chains: int, *rest: Any
+) -> tuple[Tensor, Tensor]:
+    pools, columns = log_weight.shape[0], values.shape[2]
+    mean = log_weight.new_empty((pools, n_chains, columns))
+    return mean, mean.new_empty((pools, n_chains), dtype=torch.int64)
+
+
 OPS = {
     "imh_chain": Op(
         "(Tensor log_weight, int seed, Tensor? sequence_ids, Tensor? uniforms) -> "
         "(Tensor index, Tensor accepted, Tensor count)",
         imh_chain,
         _fake_chain,
+    ),
+    "imh_resample": Op(
+        "(Tensor log_weight, Tensor values, int n_chains, int n_steps, int burn_in, int seed) -> "
+        "(Tensor mean, Tensor accepted)",
+        imh_resample,
+        _fake_resample,
     ),
 }

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from aligndec import _exact, rng
 
-__all__ = ["imh_chain"]
+__all__ = ["imh_chain", "imh_resample"]
+
+_BLOCK = 64  # steps whose random numbers are drawn together
 
 
 def imh_chain(
@@ -55,3 +57,55 @@ def imh_chain(
         state = torch.where(take, proposals[n], state)
     accepted = accepted.t().contiguous()
     return torch.where(accepted, step, 0).cummax(1).values, accepted, accepted.sum(1)
+
+
+def imh_resample(
+    log_weight: Tensor, values: Tensor, n_chains: int, n_steps: int, burn_in: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Run chains over P pools: the start and every proposal are uniform draws from the pool.
+
+    Parameters
+    ----------
+    log_weight : Tensor
+        float64 [P, N], 1 <= N < 2^31, finite or -inf.
+    values : Tensor
+        float64 [P, N, S].
+    n_chains : int
+        C chains per pool; chain c of pool p has sequence id p * C + c.
+    n_steps, burn_in : int
+        0 <= burn_in < n_steps < 2^32. At step n (0: the start) `r` of the block at position n
+        decides and ``floor(r2 N / 2^64)`` is the proposal.
+    seed : int
+        Signed 64-bit view of the run seed.
+
+    Returns
+    -------
+    mean : Tensor
+        float64 [P, C, S], over the states after the steps burn_in + 1 ... n_steps.
+    accepted : Tensor
+        int64 [P, C], accepted proposals of all n_steps.
+    """
+    pools, size = log_weight.shape
+    device = log_weight.device
+    sequence = torch.arange(pools * n_chains, device=device).view(pools, n_chains, 1)
+
+    def draws(first: int, last: int) -> tuple[Tensor, Tensor]:
+        position = torch.arange(first, last, device=device)
+        r, r2 = rng.philox(seed, sequence, position, rng.CHAIN)
+        return _exact.log(rng.uniform(r)), rng.multiply_high(r2, size)
+
+    state = draws(0, 1)[1][..., 0]
+    held = log_weight.gather(1, state)
+    accepted = torch.zeros_like(state)
+    total = values.new_zeros(pools, n_chains, values.shape[2])
+    for first in range(1, n_steps + 1, _BLOCK):
+        log_u, proposal = draws(first, min(first + _BLOCK, n_steps + 1))
+        for n in range(proposal.shape[2]):
+            weight = log_weight.gather(1, proposal[..., n])
+            take = log_u[..., n] < weight - held
+            held = torch.where(take, weight, held)
+            state = torch.where(take, proposal[..., n], state)
+            accepted += take
+            if first + n > burn_in:
+                total += values.gather(1, state[..., None].expand_as(total))
+    return total / (n_steps - burn_in), accepted

@@ -11,16 +11,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._checks import vector
 from aligndec._columns import whole
-from aligndec._imh_checks import log_weights, with_uniforms
+from aligndec._imh_association import cramers_v
+from aligndec._imh_checks import log_weights, names, with_uniforms
 from aligndec._imh_diagnostics import Diagnostics, diagnostics
+from aligndec._imh_pool import Resampled, resample, sir
 from aligndec.backend import current_ops
 
 if TYPE_CHECKING:
     from aligndec.global_sampler import GlobalSampler, GlobalSamples
 
-__all__ = ["Chain", "Diagnostics", "GlobalSampler", "GlobalSamples", "chain", "diagnostics"]
+__all__ = [
+    "Chain",
+    "Diagnostics",
+    "GlobalSampler",
+    "GlobalSamples",
+    "Resampled",
+    "chain",
+    "cramers_v",
+    "diagnostics",
+    "resample",
+    "sir",
+]
 
 
 class Chain(NamedTuple):
@@ -79,13 +91,10 @@ def chain(
     weight = log_weights("imh.chain", log_weight)
     key = rng.signed64(whole("imh.chain", "seed", seed))
     if uniforms is not None:
-        weight, uniforms = with_uniforms(weight, uniforms)
+        weight, uniforms = with_uniforms("imh.chain", weight, uniforms)
     shape, chains = weight.shape, weight[..., 0].numel()
     if sequence_ids is not None:
-        if isinstance(sequence_ids, Tensor):
-            sequence_ids = sequence_ids.reshape(-1)
-        args = ("imh.chain", "sequence_ids", sequence_ids, chains, weight.device)
-        sequence_ids = vector(*args)
+        sequence_ids = names("imh.chain", sequence_ids, shape[:-1], weight.device)
     flat = weight.reshape(chains, shape[-1]).contiguous()
     if uniforms is not None:
         uniforms = uniforms.reshape(flat.shape).contiguous()

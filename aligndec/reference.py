@@ -19,7 +19,7 @@ from aligndec._adaptor_reference import (
     differentiable_score,
 )
 from aligndec._frontend import Frontend
-from aligndec._imh_reference import imh_chain
+from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Ops
 from aligndec._tq_reference import combine_logits
 from aligndec._tq_steps import Steps
@@ -33,6 +33,7 @@ __all__ = [
     "candidates",
     "combine_logits",
     "imh_chain",
+    "imh_resample",
     "kept_mask",
     "rescore",
     "sample",
@@ -51,6 +52,7 @@ ops = Ops(
     segment_value=_tq_reference.segment_value,
     rescore=_tq_reference.rescore,
     combine_logits=combine_logits,
+    imh_resample=imh_resample,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """The functions above as the public functions use them."""

@@ -27,6 +27,7 @@ __all__ = [
     "TOKEN",
     "bits_from_uniform",
     "child_seed",
+    "multiply_high",
     "philox",
     "signed64",
     "uniform",
@@ -105,6 +106,19 @@ def bits_from_uniform(u: Tensor) -> Tensor:
     high = scaled.floor()
     low = ((scaled - high) * 2.0**32).floor()
     return (high.long() << 32) | low.long()
+
+
+def multiply_high(bits: Tensor, factor: int | Tensor) -> Tensor:
+    """Return ``floor(bits * factor / 2^64)`` for unsigned 64-bit `bits`, 0 <= factor < 2^63.
+
+    With `factor` N it is a uniform choice from N things (int64, broadcast).
+    """
+    a0, a1 = bits & _MASK32, (bits >> 32) & _MASK32
+    b0, b1 = factor & _MASK32, factor >> 32
+    # Products of 32-bit halves may pass the sign bit: their own halves are right all the same.
+    low, m1, m2 = a0 * b0, a1 * b0, a0 * b1
+    carry = ((low >> 32) & _MASK32) + (m1 & _MASK32) + (m2 & _MASK32)
+    return a1 * b1 + ((m1 >> 32) & _MASK32) + (m2 >> 32) + (carry >> 32)
 
 
 def child_seed(

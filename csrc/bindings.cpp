@@ -14,6 +14,7 @@
 #include "ops/candidates.h"
 #include "ops/combine_logits.h"
 #include "ops/imh_chain.h"
+#include "ops/imh_resample.h"
 #include "ops/rescore.h"
 #include "ops/segment_value.h"
 
@@ -39,6 +40,7 @@ void add_ops(torch::Library& table) {
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
+  cpu.impl("imh_resample", &aligndec::imh_resample);
   cpu.impl("candidates", &aligndec::candidates);
   cpu.impl("segment_value", &aligndec::segment_value);
   cpu.impl("rescore", &aligndec::rescore);

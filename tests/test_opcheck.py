@@ -122,6 +122,10 @@ def samples(op: str) -> Iterator[tuple]:
         yield *pair, alpha, False, 0, None, 0, TOKENS, torch.rand(ROWS, dtype=torch.float64)
     elif op == "combine_logits":
         yield [x, randn(ROWS, VOCAB, 1).half()], [1.0, -0.5]
+    elif op == "imh_resample":
+        log_weight, values = randn(ROWS, VOCAB).double(), torch.randn(ROWS, VOCAB, 2).double()
+        yield log_weight, values, 5, 20, 3, -1
+        yield log_weight, values[..., :0], 1, 1, 0, 0
     else:
         pytest.fail(f"operator {op} has no sample inputs in this file")
 

@@ -2,6 +2,7 @@
 // state, so a chain is decided by the log-weights ln w = ln target - ln proposal law alone.
 #pragma once
 
+#include "core/exp64.h"
 #include "core/hd.h"
 #include "core/log.h"
 
@@ -34,6 +35,31 @@ ALIGNDEC_HD double log_uniform(double u) {
 ALIGNDEC_HD bool accepts(double log_u, double proposal, double state) {
   return log_u < proposal - state;
 }
+
+// The pool entry that 64 random bits choose, uniform on [0, n).
+ALIGNDEC_HD int64_t pool_index(uint64_t r2, int64_t n) {
+  return static_cast<int64_t>(mul_hi_u64(r2, static_cast<uint64_t>(n)));
+}
+
+// `accepts` without a logarithm, for proposals from one pool. With W = exp(ln w - max ln w), taken
+// as 0 below e^-700, and a = u W_state in float64:
+//   a kOver < W_proposal              accepted for certain,
+//   a > kOver W_proposal + kTiny      rejected for certain,
+// and `accepts` has to decide the rest, which comes up once in 10^12 steps and while the state's W
+// is 0. Errors to cover: ln w - max and the difference in `accepts`, below 700 each and so rounded
+// by at most 2^-44; two exponentials, three products and ln u, a few units of 2^-53 of numbers
+// below 37: together less than 2^-42 of a logarithm. kOver allows 2^-40.
+struct QuickAccept {
+  static constexpr double kLowest = -700.0;  // e^-700 = 9.9e-305 is a normal number
+  static constexpr double kOver = 1.0 + 0x1p-40;
+  static constexpr double kTiny = 1e-304;  // above e^-700 and what kOver adds to it
+
+  // W of one entry; `top` is the finite maximum of its pool.
+  ALIGNDEC_HD static double weight(double log_weight, double top) {
+    const double x = log_weight - top;
+    return x < kLowest ? 0.0 : exp64(x);
+  }
+};
 
 // Steps [first, last) of kLanes chains side by side, because each waits for its own last decision.
 // Entry 0 is the start and counts as accepted. Emits the state after each step: a rejected proposal

@@ -27,10 +27,14 @@ struct RandomBits {
   uint64_t r, r2;
 };
 
+struct Philox {
+  static constexpr uint32_t kMul0 = 0xD2511F53u, kMul1 = 0xCD9E8D57u;
+  static constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
+};
+
 // Ten rounds; the key takes a Weyl step between rounds.
 ALIGNDEC_HD Words4 philox4x32_10(Words4 counter, uint32_t key0, uint32_t key1) {
-  constexpr uint64_t kMul0 = 0xD2511F53u, kMul1 = 0xCD9E8D57u;
-  constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
+  constexpr uint64_t kMul0 = Philox::kMul0, kMul1 = Philox::kMul1;
   uint32_t c0 = counter.w[0], c1 = counter.w[1], c2 = counter.w[2], c3 = counter.w[3];
   ALIGNDEC_UNROLL
   for (int round = 0; round < 10; ++round) {
@@ -39,8 +43,8 @@ ALIGNDEC_HD Words4 philox4x32_10(Words4 counter, uint32_t key0, uint32_t key1) {
     c1 = static_cast<uint32_t>(p1);
     c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ key1;
     c3 = static_cast<uint32_t>(p0);
-    key0 += kWeyl0;
-    key1 += kWeyl1;
+    key0 += Philox::kWeyl0;
+    key1 += Philox::kWeyl1;
   }
   return {{c0, c1, c2, c3}};
 }

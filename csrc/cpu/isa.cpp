@@ -78,8 +78,9 @@ RowKernel<c10::Half> row_kernel<c10::Half>() {
   ALIGNDEC_CHOOSE(row_kernel_half)
 }
 template <>
-RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>() {
-  ALIGNDEC_CHOOSE(row_kernel_bfloat16)
+RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>(){ALIGNDEC_CHOOSE(row_kernel_bfloat16)} RunPool
+    pool_kernel() {
+  ALIGNDEC_CHOOSE(pool_kernel)
 }
 #undef ALIGNDEC_CHOOSE
 

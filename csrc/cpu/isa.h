@@ -1,9 +1,10 @@
-// The builds of the row kernel and the choice between them.
+// The builds of the kernels and the choice between them.
 #pragma once
 
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
+#include "cpu/pool_types.h"
 #include "cpu/row_types.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -16,6 +17,7 @@ namespace aligndec::cpu {
 
 #define ALIGNDEC_DECLARE_BUILD(isa)               \
   namespace isa {                                 \
+  RunPool pool_kernel();                          \
   RowKernel<float> row_kernel_float();            \
   RowKernel<c10::Half> row_kernel_half();         \
   RowKernel<c10::BFloat16> row_kernel_bfloat16(); \
@@ -27,8 +29,9 @@ ALIGNDEC_DECLARE_BUILD(avx512)
 #endif
 #undef ALIGNDEC_DECLARE_BUILD
 
-// The kernel of the instruction set in use.
+// The kernels of the instruction set in use.
 template <class T>
 RowKernel<T> row_kernel();
+RunPool pool_kernel();
 
 }  // namespace aligndec::cpu

@@ -1,4 +1,4 @@
-// The row kernel for AVX-512.
+// The kernels for AVX-512.
 #include "cpu/isa.h"
 
 #if ALIGNDEC_X86_BUILDS
@@ -10,6 +10,8 @@
 
 #include "core/draw.h"
 #include "core/exp.h"
+#include "core/metropolis.h"
+#include "core/philox.h"
 
 #pragma GCC push_options
 #pragma GCC diagnostic push
@@ -22,7 +24,10 @@ namespace aligndec::cpu::avx512 {
 #include "cpu/simd_avx512.h"
 //
 #include "cpu/row_kernel.h"
+//
+#include "cpu/pool_kernel.h"
 
+RunPool pool_kernel() { return &run_pool; }
 RowKernel<float> row_kernel_float() { return make_row_kernel<float>(); }
 RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
 RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }

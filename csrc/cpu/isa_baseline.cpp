@@ -1,10 +1,12 @@
-// The row kernel for any machine.
+// The kernels for any machine.
 #include <cfloat>
 #include <cmath>
 #include <cstring>
 
 #include "core/draw.h"
 #include "core/exp.h"
+#include "core/metropolis.h"
+#include "core/philox.h"
 #include "cpu/isa.h"
 
 namespace aligndec::cpu::baseline {
@@ -14,7 +16,10 @@ namespace aligndec::cpu::baseline {
 #include "cpu/simd_scalar.h"
 //
 #include "cpu/row_kernel.h"
+//
+#include "cpu/pool_kernel.h"
 
+RunPool pool_kernel() { return &run_pool; }
 RowKernel<float> row_kernel_float() { return make_row_kernel<float>(); }
 RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
 RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }

@@ -6,6 +6,7 @@ struct Simd : PortableSelect {
   static constexpr int kLanes = 8;
   using F = __m256;
   using M = uint32_t;
+  typedef uint64_t Word __attribute__((vector_size(32)));
   struct Words {
     __m256i low, high;
   };
@@ -13,6 +14,11 @@ struct Simd : PortableSelect {
     __m256d low, high;
   };
 
+  static Word multiply(Word a, Word b) {
+    const __m256i low =
+        _mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
+    return reinterpret_cast<Word>(low);
+  }
   static F set(float v) { return _mm256_set1_ps(v); }
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static F load(const c10::BFloat16* p) {

@@ -7,6 +7,7 @@ struct Simd {
   static constexpr int kLanes = 16;
   using F = __m512;
   using M = __mmask16;
+  typedef uint64_t Word __attribute__((vector_size(64)));
   struct Words {  // bits of 16 doubles, summed as integers
     __m512i low, high;
   };
@@ -14,6 +15,11 @@ struct Simd {
     __m512d low, high;
   };
 
+  static Word multiply(Word a, Word b) {
+    const __m512i low =
+        _mm512_mul_epu32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+    return reinterpret_cast<Word>(low);
+  }
   static F set(float v) { return _mm512_set1_ps(v); }
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static F load(const c10::BFloat16* p) {

@@ -7,6 +7,9 @@ struct Simd : PortableSelect {
   using M = uint32_t;   // one bit a lane
   using Wide = double;  // kLanes numbers on the way to doubles
   using Words = uint64_t;
+  // Integers with the operators of the language, and the product of their low 32 bits.
+  typedef uint64_t Word __attribute__((vector_size(16)));
+  static Word multiply(Word a, Word b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
 
   static F set(float v) { return v; }
   // Loads kLanes logits and converts them to float32, exactly.

@@ -1,0 +1,129 @@
+// Chains over the entries of a pool on the CPU: groups of chains over threads.
+#include "launch/imh_resample.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "core/metropolis.h"
+#include "core/philox.h"
+#include "cpu/isa.h"
+
+namespace aligndec::cpu {
+namespace {
+
+// Visits are counted when the tables of a group stay in the cache of one core.
+constexpr int64_t kCountedSize = 16384;
+
+// The sums of `values` over the states of kPoolLanes chains. Counting costs one increment a step
+// whatever the number of columns, and the sums round once for an entry instead of once for a step;
+// it needs a table of the pool for each chain. Both orders of summation are fixed.
+class Visits {
+ public:
+  Visits(const ResampleArgs& args)
+      : size_(args.size),
+        columns_(args.columns),
+        counted_(args.size <= std::min(kCountedSize, args.steps - args.burn_in)),
+        counts_(counted_ ? kPoolLanes * size_ : 0),
+        sums_(kPoolLanes * columns_) {}
+
+  void start(const double* values) {
+    values_ = values;
+    std::fill(counts_.begin(), counts_.end(), 0);
+    std::fill(sums_.begin(), sums_.end(), 0.0);
+  }
+
+  void add(const uint64_t (*states)[kPoolLanes], int64_t steps) {
+    for (int64_t n = 0; n < steps; ++n) {
+      if (counted_) {
+        uint32_t* counts = counts_.data();
+        for (int lane = 0; lane < kPoolLanes; ++lane, counts += size_) ++counts[states[n][lane]];
+      } else {
+        for (int lane = 0; lane < kPoolLanes; ++lane) add_entry(lane, states[n][lane], 1.0);
+      }
+    }
+  }
+
+  // The sums of one chain, [columns].
+  const double* finish(int lane) {
+    if (counted_) {
+      const uint32_t* counts = counts_.data() + lane * size_;
+      for (int64_t i = 0; i < size_; ++i) {
+        // An entry that was never a state may hold an infinity.
+        if (counts[i] > 0) add_entry(lane, static_cast<uint64_t>(i), counts[i]);
+      }
+    }
+    return sums_.data() + lane * columns_;
+  }
+
+ private:
+  void add_entry(int lane, uint64_t entry, double times) {
+    double* sum = sums_.data() + lane * columns_;
+    const double* value = values_ + static_cast<int64_t>(entry) * columns_;
+    for (int64_t s = 0; s < columns_; ++s) sum[s] += times * value[s];
+  }
+
+  const double* values_ = nullptr;
+  int64_t size_, columns_;
+  bool counted_;
+  std::vector<uint32_t> counts_;  // [kPoolLanes, size]
+  std::vector<double> sums_;      // [kPoolLanes, columns]
+};
+
+// Chains [first, first + kPoolLanes) of one pool, from their starts on.
+void run_group(const ResampleArgs& args, const Pool& pool, RunPool run, int64_t first_sequence,
+               PoolChains& chains, Visits& visits) {
+  chains.seed = static_cast<uint64_t>(args.seed);
+  chains.first = static_cast<uint64_t>(first_sequence);
+  for (int lane = 0; lane < kPoolLanes; ++lane) {
+    const uint64_t name = chains.first + static_cast<uint64_t>(lane);
+    const uint64_t r2 = core::token_bits(chains.seed, name, 0, core::Stream::kChain).r2;
+    chains.state[lane] = static_cast<uint64_t>(core::pool_index(r2, pool.size));
+    chains.weight[lane] = pool.weight[chains.state[lane]];
+    chains.accepted[lane] = 0;
+  }
+  alignas(64) uint64_t states[kPoolSteps][kPoolLanes];
+  for (int64_t begin = 1; begin <= args.steps;) {
+    const int64_t stop = begin <= args.burn_in ? args.burn_in : args.steps;
+    const int64_t end = std::min(begin + kPoolSteps, stop + 1);
+    run(pool, chains, begin, end, states);
+    if (begin > args.burn_in) visits.add(states, end - begin);
+    begin = end;
+  }
+}
+
+}  // namespace
+
+void launch_imh_resample(const ResampleArgs& args) {
+  std::vector<double> weight(args.pools * args.size);
+  for (int64_t p = 0; p < args.pools; ++p) {
+    const double* log_weight = args.log_weight + p * args.size;
+    const double top = *std::max_element(log_weight, log_weight + args.size);
+    for (int64_t i = 0; i < args.size; ++i) {
+      weight[p * args.size + i] = core::QuickAccept::weight(log_weight[i], top);
+    }
+  }
+  const RunPool run = pool_kernel();
+  const int64_t groups = (args.chains + kPoolLanes - 1) / kPoolLanes;
+  at::parallel_for(0, args.pools * groups, 1, [&](int64_t begin, int64_t end) {
+    Visits visits(args);
+    PoolChains chains;
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t p = task / groups, first = task % groups * kPoolLanes;
+      const Pool pool{args.log_weight + p * args.size, weight.data() + p * args.size, args.size};
+      visits.start(args.values + p * args.size * args.columns);
+      run_group(args, pool, run, p * args.chains + first, chains, visits);
+      for (int lane = 0; lane < std::min<int64_t>(kPoolLanes, args.chains - first); ++lane) {
+        const int64_t row = p * args.chains + first + lane;
+        const double* sums = visits.finish(lane);
+        for (int64_t s = 0; s < args.columns; ++s) {
+          args.mean[row * args.columns + s] = sums[s] / (args.steps - args.burn_in);
+        }
+        args.accepted[row] = static_cast<int64_t>(chains.accepted[lane]);
+      }
+    }
+  });
+}
+
+}  // namespace aligndec::cpu

@@ -1,0 +1,49 @@
+// Chains over the entries of pools: checks, allocation and launch.
+#include "ops/imh_resample.h"
+
+#include <ATen/ops/empty.h>
+
+#include "checks.h"
+#include "launch/imh_resample.h"
+
+namespace aligndec {
+
+std::tuple<Tensor, Tensor> imh_resample(const Tensor& log_weight, const Tensor& values,
+                                        int64_t n_chains, int64_t n_steps, int64_t burn_in,
+                                        int64_t seed) {
+  constexpr const char* kOp = "imh_resample";
+  TORCH_CHECK_VALUE(log_weight.scalar_type() == at::kDouble && log_weight.dim() == 2 &&
+                        log_weight.size(1) >= 1 && log_weight.size(1) < (int64_t{1} << 31) &&
+                        log_weight.is_contiguous(),
+                    kOp, ": log_weight must be a contiguous float64 [P, 1 <= N < 2^31], got ",
+                    c10::toString(log_weight.scalar_type()), " ", log_weight.sizes());
+  TORCH_CHECK_VALUE(
+      values.scalar_type() == at::kDouble && values.dim() == 3 &&
+          values.size(0) == log_weight.size(0) && values.size(1) == log_weight.size(1) &&
+          values.is_contiguous() && values.device() == log_weight.device(),
+      kOp, ": values must be a contiguous float64 [P, N, S] on ", log_weight.device(), ", got ",
+      c10::toString(values.scalar_type()), " ", values.sizes(), " on ", values.device());
+  TORCH_CHECK_VALUE(n_chains >= 0, kOp, ": n_chains must be >= 0, got ", n_chains);
+  TORCH_CHECK_VALUE(0 <= burn_in && burn_in < n_steps && n_steps < (int64_t{1} << 32), kOp,
+                    ": burn_in and n_steps must be 0 <= burn_in < n_steps < 2^32, got ", burn_in,
+                    " and ", n_steps);
+  const int64_t pools = log_weight.size(0), columns = values.size(2);
+  const Tensor mean = at::empty({pools, n_chains, columns}, log_weight.options());
+  const Tensor accepted = at::empty({pools, n_chains}, log_weight.options().dtype(at::kLong));
+  ResampleArgs args{};
+  args.log_weight = log_weight.const_data_ptr<double>();
+  args.values = values.const_data_ptr<double>();
+  args.pools = pools;
+  args.size = log_weight.size(1);
+  args.columns = columns;
+  args.chains = n_chains;
+  args.steps = n_steps;
+  args.burn_in = burn_in;
+  args.seed = seed;
+  args.mean = mean.mutable_data_ptr<double>();
+  args.accepted = accepted.mutable_data_ptr<int64_t>();
+  cpu::launch_imh_resample(args);
+  return {mean, accepted};
+}
+
+}  // namespace aligndec
