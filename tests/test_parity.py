@@ -72,6 +72,30 @@ def test_large_vocabularies(name: str, dtype: torch.dtype, native_device: str) -
     compare_all(native_device, *crossed(hostile(name, dtype), every))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["sorted", "periodic", "one block", "few values"])
+def test_rows_that_mislead_a_sample(layout: str, native_device: str) -> None:
+    """Where a kernel looks at a part of a row first, the rest is anything but like it."""
+    x = 1.5 * randn(2, 40_000, seed=3)
+    id_ = torch.arange(x.shape[1])
+    if layout == "sorted":
+        x = x.sort(1, descending=True).values
+    elif layout == "periodic":
+        x = torch.where(id_ % 8 == 0, x - 3, x)
+    elif layout == "one block":
+        x = torch.where(id_ // 64 == 5, x + 6, x)
+    else:
+        x = x.round()
+    every = [
+        ad.Adaptor(top_p=0.9),
+        ad.Adaptor(typical_p=0.7),
+        ad.Adaptor(temperature=1.3, top_p=0.6),
+        ad.Adaptor(top_k=9_000, top_p=0.95, typical_p=0.8),
+        ad.Adaptor(typical_p=0.9, top_p=0.95, cut_on="base", temperature=0.8),
+    ]
+    compare_all(native_device, *crossed(x, every))
+
+
 @pytest.mark.parametrize("kind", ["bool", "bits"])
 @pytest.mark.parametrize("vocab", [31, 33, 1023])
 def test_masked_rows(kind: str, vocab: int, native_device: str) -> None:

@@ -24,4 +24,27 @@ struct PortableSelect {
     }
     return kept;
   }
+
+  // Which of eight weights are at least this heavy, one bit each.
+  static uint32_t heavy(const uint64_t* weight, uint64_t least) {
+    uint32_t found = 0;
+    for (int i = 0; i < 8; ++i) found |= static_cast<uint32_t>(weight[i] >= least) << i;
+    return found;
+  }
+
+  // Keeps, in place, the keys in [least, most], with their weights in weight_out; sums the weights
+  // of the keys below.
+  static int64_t extract(uint64_t* key, const uint64_t* weight, uint64_t* weight_out, int64_t n,
+                         uint64_t least, uint64_t most, uint64_t& below) {
+    int64_t kept = 0;
+    below = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const uint64_t k = key[i], w = weight[i];
+      key[kept] = k;
+      weight_out[kept] = w;
+      kept += k >= least && k <= most;
+      below += k < least ? w : 0;
+    }
+    return kept;
+  }
 };

@@ -1,5 +1,5 @@
 // Where a sample of a row says that its only stage will cut, give or take. Included inside the
-// namespace of each build, after row_prefix.h.
+// namespace of each build, after row_sample.h.
 
 // Certainly kept: [inner_low, inner_high]. Undecided: the rest of [low, high].
 struct Band {

@@ -15,7 +15,11 @@
 //
 #include "cpu/row_prefix.h"
 //
+#include "cpu/row_sample.h"
+//
 #include "cpu/row_forecast.h"
+//
+#include "cpu/row_plan.h"
 //
 #include "cpu/row_watch.h"
 //

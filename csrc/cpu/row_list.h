@@ -69,7 +69,8 @@ Sums weigh_list_as(Workspace& ws, const core::Scale& scale, float top) {
     Simd::add_words(sum.mass, weights);
     Simd::add_words(sum.entropy, Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic));
   }
-  return {MassSum::total(sum.mass, added), MassSum::total(sum.entropy, added)};
+  ws.list_mass = MassSum::total(sum.mass, added);
+  return {ws.list_mass, MassSum::total(sum.entropy, added)};
 }
 
 // Weighs the list relative to `top`.

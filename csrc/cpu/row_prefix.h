@@ -1,5 +1,5 @@
-// Where a prefix by mass or by count ends, without a sort; and a sample of the row that says
-// roughly where. Included inside the namespace of each build, after row_list.h.
+// Where a prefix by mass or by count ends, without a sort. Included inside the namespace of each
+// build, after row_list.h.
 
 // Logits as integers, largest first; -0 and +0 are one. A type of its own, so that loops over keys
 // can inline it.
@@ -51,52 +51,75 @@ inline Prefix find_prefix(uint64_t* key, uint64_t* weight, int64_t n, uint64_t l
   return {bound, before >= limit};
 }
 
-// find_prefix on the list, by weight or by count, with the keys that key_of gives the logits.
+// A guess of where a prefix ends among n keys that weigh `total`: keys below `least` are surely in
+// it, keys above `most` surely are not, or nearly so. It looks at the heavy ones and at a sample of
+// the others, and from the far end: what a prefix leaves out is light as a rule.
+class PrefixGuess {
+ public:
+  static constexpr int64_t kFrom = 2048;  // shorter lists are searched at once
+  uint64_t least, most;
+
+  PrefixGuess(const uint64_t* key, const uint64_t* weight, int64_t n, uint64_t total,
+              uint64_t limit) {
+    const uint64_t heavy = total / kTaken + 1;
+    for (int64_t i = 0; i < n / 8 * 8; i += 8)
+      for (uint32_t m = Simd::heavy(weight + i, heavy); m != 0; m &= m - 1)
+        take(key, weight, i + __builtin_ctz(m), 1);
+    const int64_t exact = size_, step = n / kTaken;
+    for (int64_t i = 0; i < kTaken; ++i)
+      if (weight[i * step] < heavy) take(key, weight, i * step, static_cast<uint64_t>(step));
+    const auto left_out = as_double(total - limit);
+    const uint64_t middle = farthest(left_out);
+    double square = 0.0;
+    for (int64_t i = exact; i < size_; ++i) {
+      const double w = ~far_[i] < middle ? 0.0 : as_double(weight_[i]);
+      square += w * w;
+    }
+    const double error = 2.5 * sqrt(square);
+    least = farthest(left_out + error);
+    most = farthest(left_out - error);
+  }
+
+ private:
+  static constexpr int64_t kTaken = 128;
+
+  void take(const uint64_t* key, const uint64_t* weight, int64_t i, uint64_t share) {
+    far_[size_] = ~key[i];
+    weight_[size_++] = weight[i] * share;
+  }
+  // The key from which on the sample weighs this much.
+  uint64_t farthest(double mass) const {
+    if (mass < 1.0) return ~uint64_t{0};
+    uint64_t far[2 * kTaken], weight[2 * kTaken];
+    memcpy(far, far_, sizeof far);
+    memcpy(weight, weight_, sizeof weight);
+    return ~find_prefix(far, weight, size_, static_cast<uint64_t>(mass)).bound;
+  }
+
+  int64_t size_ = 0;
+  uint64_t far_[2 * kTaken], weight_[2 * kTaken];
+};
+
+// find_prefix on the list, by weight or by count, with the keys that key_of gives the logits. A
+// long list is first narrowed to where a guess says that the prefix ends.
 template <class Key>
 Prefix list_prefix(Workspace& ws, bool weighted, uint64_t limit, Key key_of) {
   const int64_t n = ws.list_size;
   for (int64_t i = 0; i < n; ++i) ws.key[i] = key_of(ws.list_x[i]);
   if (!weighted) return find_prefix(ws.key, nullptr, n, limit);
+  if (n >= PrefixGuess::kFrom && limit < ws.list_mass) {
+    const PrefixGuess guess(ws.key, ws.list_weight, n, ws.list_mass, limit);
+    uint64_t before;
+    const int64_t near =
+        Simd::extract(ws.key, ws.list_weight, ws.key_weight, n, guess.least, guess.most, before);
+    if (before < limit) {
+      const Prefix p = find_prefix(ws.key, ws.key_weight, near, limit - before);
+      if (p.reached) return p;
+    }
+    for (int64_t i = 0; i < n; ++i) ws.key[i] = key_of(ws.list_x[i]);
+  }
   memcpy(ws.key_weight, ws.list_weight, static_cast<size_t>(n) * sizeof(uint64_t));
   return find_prefix(ws.key, ws.key_weight, n, limit);
-}
-
-// A stratified sample of the row as a list: the maximum of every block, which stands for itself,
-// then the rest of some blocks, each standing for `share` tokens. Heavy tokens are maxima of their
-// blocks, so what is estimated is the light remainder.
-struct Sample {
-  int64_t exact;
-  uint64_t share;
-};
-constexpr int64_t kSampleBlocks = 48;
-constexpr int64_t kSampleFrom = 2 * kSampleBlocks * kBlock;  // shorter rows are not sampled
-
-template <class T>
-Sample sample_row(const RowInput<T>& in, Workspace& ws) {
-  const Row<T> row(in, ws);
-  int64_t size = 0;
-  for (int64_t b = 0; b < row.blocks; ++b) {
-    ws.list_x[size] = ws.block_max[b];
-    size += ws.block_max[b] > -INFINITY;
-  }
-  const int64_t exact = size, step = row.blocks / kSampleBlocks;
-  const Simd::F least = Simd::set(-FLT_MAX);
-  for (int64_t s = 0; s < kSampleBlocks; ++s) {
-    const Simd::F most = Simd::set(ws.block_max[s * step]);
-    for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
-      const Simd::F x = row.lanes(s * step, v);
-      const auto rest = Simd::but_not(Simd::between(x, least, most), Simd::equal(x, most));
-      size += Simd::compress(ws.list_x + size, x, rest);
-    }
-  }
-  ws.list_size = size;
-  return {exact, static_cast<uint64_t>(row.blocks / kSampleBlocks)};
-}
-
-// Weighs the sampled list, each token for all that it stands for.
-inline void weigh_sample(Workspace& ws, const core::Scale& scale, const Sample& sample) {
-  weigh_list(ws, scale, ws.top);
-  for (int64_t i = sample.exact; i < ws.list_size; ++i) ws.list_weight[i] *= sample.share;
 }
 
 // The outermost float between `inner` and `outer` whose key is at most `radius`; keys grow

@@ -79,6 +79,8 @@ class Cutter {
       const Sample sample = sample_row(in_, ws_);
       for (int64_t i = 0; i < ws_.list_size; ++i)
         ws_.list_weight[i] = i < sample.exact ? 1 : sample.share;
+      ws_.list_mass = static_cast<uint64_t>(sample.exact) +
+                      static_cast<uint64_t>(ws_.list_size - sample.exact) * sample.share;
       const Prefix p = list_prefix(ws_, true, k * generosity / 4 + 64, descending_key);
       if (!p.reached) break;
       gather(in_, ws_, from_descending_key(p.bound), FLT_MAX);

@@ -3,11 +3,11 @@
 // or take. The pass that weighs the row then adds up what is certainly kept and collects the band
 // in between, and the exact cut, known after the pass, is found inside the band. A guess that the
 // integers do not confirm is dropped, and the list takes over. Included inside the namespace of
-// each build, after row_forecast.h.
+// each build, after row_plan.h.
 
 // Weighs the row as weigh_blocks does and watches the law that decides: the scaled one, or the base
 // law at temperature 1.
-template <class T, bool kScaled>
+template <class T, bool kScaled, bool kTwoSided>
 void watch_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, const Band& band) {
   const Row<T> row(in, ws);
   const Weighing weighing(ws.top, rule.scale);
@@ -23,8 +23,10 @@ void watch_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, con
     for (int64_t b = chunk; b < end; ++b) {
       for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
         const Simd::F x = row.lanes(b, v);
-        const auto inner = Simd::between(x, inner_low, inner_high);
-        const auto outer = Simd::between(x, low, high);
+        const auto within = [x](Simd::F from, Simd::F to) {
+          return kTwoSided ? Simd::between(x, from, to) : Simd::at_least(x, from);
+        };
+        const auto inner = within(inner_low, inner_high), outer = within(low, high);
         inside_lanes += __builtin_popcount(Simd::lanes(inner));
         if constexpr (kScaled) {
           base.template add<true>(weighing.gap<false>(x));
@@ -55,30 +57,6 @@ void watch_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, con
     ws.scaled_known = ws.scaled_entropy_known = true;
     ws.scaled_at = rule.scale;
   }
-}
-
-// A row in which many blocks come close to the maximum can have a wide kept set; in any other a
-// list is short.
-inline bool is_flat(const Workspace& ws, double tau, int64_t n) {
-  const int64_t blocks = (n + kBlock - 1) / kBlock;
-  const float close = ws.top - static_cast<float>(5.0 * tau);
-  int64_t near = 0;
-  for (int64_t b = 0; b < blocks; ++b) near += ws.block_max[b] >= close;
-  return near > blocks / 2;
-}
-
-// Whether the weighing pass can serve the cut: it is still to come, by one thread, the row is long,
-// and the law that decides is the one that is drawn from.
-inline bool can_plan(const Workspace& ws, const core::Rule& rule, int64_t n) {
-  return !ws.base_known && ws.team.parts <= 1 && n >= kWatchFrom && !rule.greedy() &&
-         (rule.scale.identity || !rule.cut_base);
-}
-
-// One stage only, and not one of counts or spreads.
-inline bool is_single_cut(const core::Rule& rule) {
-  const int stages = rule.has_top_p() + rule.has_typical() + rule.has_min_p() + rule.has_epsilon() +
-                     rule.has_eta();
-  return stages == 1 && !rule.has_top_k() && !rule.has_sigma();
 }
 
 // Moves the undecided tokens to the list, weighs them and finds the exact interval. False: the
@@ -127,10 +105,14 @@ bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core
   if (!can_plan(ws, rule, in.n) || !is_single_cut(rule) || !is_flat(ws, rule.tau, in.n) ||
       !Forecast<T>(in, ws, rule).band(band))
     return false;
-  if (rule.scale.identity) {
-    watch_row<T, false>(in, ws, rule, band);
+  if (rule.scale.identity && rule.has_typical()) {
+    watch_row<T, false, true>(in, ws, rule, band);
+  } else if (rule.scale.identity) {
+    watch_row<T, false, false>(in, ws, rule, band);
+  } else if (rule.has_typical()) {
+    watch_row<T, true, true>(in, ws, rule, band);
   } else {
-    watch_row<T, true>(in, ws, rule, band);
+    watch_row<T, true, false>(in, ws, rule, band);
   }
   if (!settle_band(ws, rule, band, r.low, r.high)) return false;
   const Sums undecided = weigh_list(ws, rule.scale, ws.top);
@@ -138,13 +120,4 @@ bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core
   r.kept_e = ws.inside.entropy + undecided.entropy;
   r.n_kept = ws.inside_count + ws.list_size;
   return true;
-}
-
-// Where the first stage is a prefix by mass, has the weighing pass collect what it may keep, so
-// that the row is not read again.
-template <class T>
-void plan_collection(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
-  const bool first = rule.has_top_p() || (rule.has_typical() && !rule.has_min_p());
-  if (first && !rule.has_top_k() && can_plan(ws, rule, in.n))
-    ws.collect_from = larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor());
 }

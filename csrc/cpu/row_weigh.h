@@ -8,7 +8,7 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
                   int64_t first, int64_t last, Sums& base, Sums& scaled) {
   const Weighing weighing(ws.top, scale);
   const float skip = ws.top + core::kNoMass * static_cast<float>(larger(1.0, tau));
-  const Simd::F floor = Simd::set(ws.collect_from), ceiling = Simd::set(FLT_MAX);
+  const Simd::F floor = Simd::set(ws.collect_from);
   int64_t collected = 0;
   for (int64_t chunk = first; chunk < last; chunk += kChunk / kBlock) {
     MassSum base_sum, scaled_sum;
@@ -23,7 +23,7 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
         if constexpr (kBase) base_sum.add<true>(weighing.gap<false>(x));
         if constexpr (kScaled) scaled_sum.add<kScaledEntropy>(weighing.gap<true>(x));
         if constexpr (kCollect)
-          collected += Simd::compress(ws.list_x + collected, x, Simd::between(x, floor, ceiling));
+          collected += Simd::compress(ws.list_x + collected, x, Simd::at_least(x, floor));
       }
     }
     const int64_t at = chunk / (kChunk / kBlock);

@@ -63,6 +63,9 @@ struct Simd : PortableSelect {
     return static_cast<M>(_mm256_movemask_ps(
         _mm256_and_ps(_mm256_cmp_ps(x, lo, _CMP_GE_OQ), _mm256_cmp_ps(x, hi, _CMP_LE_OQ))));
   }
+  static M at_least(F x, F y) {
+    return static_cast<M>(_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_GE_OQ)));
+  }
   static M equal(F x, F y) {
     return static_cast<M>(_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_EQ_OQ)));
   }
@@ -135,19 +138,19 @@ struct Simd : PortableSelect {
   }
 
   struct Gaps {
-    __m256i sum, square_low, square_high;
-    Gaps() : sum(_mm256_setzero_si256()), square_low(sum), square_high(sum) {}
-    void add(F gap, M lanes) {
-      const __m256i low_half = _mm256_set1_epi64x(0xffffffff);
-      const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-      const __m256i all = _mm256_set1_epi32(static_cast<int>(lanes));
-      const __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit);
-      const __m256i q = _mm256_and_si256(_mm256_cvtps_epi32(mul(gap, Simd::set(-0x1p24f))), kept);
+    __m256i sum, square, square_low, square_high;
+    Gaps() : sum(_mm256_setzero_si256()), square(sum), square_low(sum), square_high(sum) {}
+    void add(F gap) {
+      const __m256i q = _mm256_cvtps_epi32(mul(gap, Simd::set(-0x1p24f)));
       const __m256i odd = _mm256_srli_epi64(q, 32);
-      const __m256i squares = _mm256_add_epi64(_mm256_mul_epu32(q, q), _mm256_mul_epu32(odd, odd));
-      sum = _mm256_add_epi64(sum, _mm256_add_epi64(_mm256_and_si256(q, low_half), odd));
-      square_low = _mm256_add_epi64(square_low, _mm256_and_si256(squares, low_half));
-      square_high = _mm256_add_epi64(square_high, _mm256_srli_epi64(squares, 32));
+      sum = _mm256_add_epi64(sum, _mm256_add_epi64(_mm256_and_si256(q, low_half()), odd));
+      square = _mm256_add_epi64(square, _mm256_mul_epu32(q, q));
+      square = _mm256_add_epi64(square, _mm256_mul_epu32(odd, odd));
+    }
+    void settle() {
+      square_low = _mm256_add_epi64(square_low, _mm256_and_si256(square, low_half()));
+      square_high = _mm256_add_epi64(square_high, _mm256_srli_epi64(square, 32));
+      square = _mm256_setzero_si256();
     }
     core::GapMoments get() const {
       core::GapMoments g;
@@ -156,6 +159,7 @@ struct Simd : PortableSelect {
       g.square_high = reduce_quads(square_high);
       return g;
     }
+    static __m256i low_half() { return _mm256_set1_epi64x(0xffffffff); }
   };
 
   static int compress(float* x, F v, M keep) {

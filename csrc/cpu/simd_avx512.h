@@ -55,6 +55,7 @@ struct Simd {
   static M between(F x, F lo, F hi) {
     return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(x, lo, _CMP_GE_OQ), x, hi, _CMP_LE_OQ);
   }
+  static M at_least(F x, F y) { return _mm512_cmp_ps_mask(x, y, _CMP_GE_OQ); }
   static M equal(F x, F y) { return _mm512_cmp_ps_mask(x, y, _CMP_EQ_OQ); }
   static uint32_t lanes(M m) { return m; }
   static F only(F a, M lanes) { return _mm512_maskz_mov_ps(lanes, a); }
@@ -121,16 +122,19 @@ struct Simd {
   }
 
   struct Gaps {  // moments of gaps, see core::GapMoments
-    __m512i sum, square_low, square_high;
-    Gaps() : sum(_mm512_setzero_si512()), square_low(sum), square_high(sum) {}
-    void add(F gap, M lanes) {
-      const __m512i low_half = _mm512_set1_epi64(0xffffffff);
-      const __m512i q = _mm512_maskz_cvtps_epi32(lanes, mul(gap, Simd::set(-0x1p24f)));
+    __m512i sum, square, square_low, square_high;
+    Gaps() : sum(_mm512_setzero_si512()), square(sum), square_low(sum), square_high(sum) {}
+    void add(F gap) {
+      const __m512i q = _mm512_cvtps_epi32(mul(gap, Simd::set(-0x1p24f)));
       const __m512i odd = _mm512_srli_epi64(q, 32);
-      const __m512i squares = _mm512_add_epi64(_mm512_mul_epu32(q, q), _mm512_mul_epu32(odd, odd));
-      sum = _mm512_add_epi64(sum, _mm512_add_epi64(_mm512_and_si512(q, low_half), odd));
-      square_low = _mm512_add_epi64(square_low, _mm512_and_si512(squares, low_half));
-      square_high = _mm512_add_epi64(square_high, _mm512_srli_epi64(squares, 32));
+      sum = _mm512_add_epi64(sum, _mm512_add_epi64(_mm512_and_si512(q, low_half()), odd));
+      square = _mm512_add_epi64(square, _mm512_mul_epu32(q, q));
+      square = _mm512_add_epi64(square, _mm512_mul_epu32(odd, odd));
+    }
+    void settle() {
+      square_low = _mm512_add_epi64(square_low, _mm512_and_si512(square, low_half()));
+      square_high = _mm512_add_epi64(square_high, _mm512_srli_epi64(square, 32));
+      square = _mm512_setzero_si512();
     }
     core::GapMoments get() const {
       core::GapMoments g;
@@ -139,6 +143,7 @@ struct Simd {
       g.square_high = static_cast<uint64_t>(_mm512_reduce_add_epi64(square_high));
       return g;
     }
+    static __m512i low_half() { return _mm512_set1_epi64(0xffffffff); }
   };
 
   static int compress(float* x, F v, M keep) {
@@ -172,7 +177,8 @@ struct Simd {
     equal = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_equal));
   }
 
-  // Keeps, in place, the keys below (or above) the pivot with their weights.
+  // Keeps, in place, the keys below (or above) the pivot with their weights; may write up to the
+  // next multiple of 8.
   static int64_t partition(uint64_t* key, uint64_t* weight, int64_t n, uint64_t pivot, bool below) {
     const __m512i p = _mm512_set1_epi64(static_cast<long long>(pivot));
     int64_t kept = 0;
@@ -181,15 +187,44 @@ struct Simd {
       const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
       const __mmask8 keep = below ? _mm512_mask_cmplt_epu64_mask(valid, k, p)
                                   : _mm512_mask_cmpgt_epu64_mask(valid, k, p);
-      // Written lanes never pass the lanes already read: kept <= i.
+      // Whole stores: masked ones are microcode on some machines, and what is written never passes
+      // what has been read (kept <= i).
       const __m512i w = weight ? _mm512_maskz_loadu_epi64(valid, weight + i) : k;
-      const int count = __builtin_popcount(keep);
-      const auto head = static_cast<__mmask8>((1u << count) - 1);
-      _mm512_mask_storeu_epi64(key + kept, head, _mm512_maskz_compress_epi64(keep, k));
-      if (weight)
-        _mm512_mask_storeu_epi64(weight + kept, head, _mm512_maskz_compress_epi64(keep, w));
-      kept += count;
+      _mm512_storeu_si512(key + kept, _mm512_maskz_compress_epi64(keep, k));
+      if (weight) _mm512_storeu_si512(weight + kept, _mm512_maskz_compress_epi64(keep, w));
+      kept += __builtin_popcount(keep);
     }
+    return kept;
+  }
+
+  // Which of eight weights are at least this heavy, one bit each.
+  static uint32_t heavy(const uint64_t* weight, uint64_t least) {
+    return _mm512_cmpge_epu64_mask(_mm512_loadu_si512(weight),
+                                   _mm512_set1_epi64(static_cast<long long>(least)));
+  }
+
+  // Keeps, in place, the keys in [least, most], with their weights in weight_out; sums the weights
+  // of the keys below.
+  static int64_t extract(uint64_t* key, const uint64_t* weight, uint64_t* weight_out, int64_t n,
+                         uint64_t least, uint64_t most, uint64_t& below) {
+    const __m512i low = _mm512_set1_epi64(static_cast<long long>(least));
+    const __m512i high = _mm512_set1_epi64(static_cast<long long>(most));
+    __m512i sum = _mm512_setzero_si512();
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i += 8) {
+      const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
+      const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
+      const __m512i w = _mm512_maskz_loadu_epi64(valid, weight + i);
+      const __mmask8 before = _mm512_mask_cmplt_epu64_mask(valid, k, low);
+      const auto upto = _mm512_mask_cmple_epu64_mask(valid, k, high);
+      const auto keep = static_cast<__mmask8>(upto & ~before);
+      sum = _mm512_mask_add_epi64(sum, before, sum, w);
+      if (keep == 0) continue;
+      _mm512_storeu_si512(key + kept, _mm512_maskz_compress_epi64(keep, k));
+      _mm512_storeu_si512(weight_out + kept, _mm512_maskz_compress_epi64(keep, w));
+      kept += __builtin_popcount(keep);
+    }
+    below = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum));
     return kept;
   }
 };

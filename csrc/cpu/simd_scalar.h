@@ -39,6 +39,7 @@ struct Simd : PortableSelect {
   static float reduce_min(F a) { return a; }
 
   static M between(F x, F lo, F hi) { return x >= lo && x <= hi; }
+  static M at_least(F x, F y) { return x >= y; }
   static M equal(F x, F y) { return x == y; }
   static uint32_t lanes(M m) { return m; }
   static F only(F a, M lanes) { return lanes ? a : 0.0f; }  // 0 in the other lanes
@@ -71,12 +72,12 @@ struct Simd : PortableSelect {
     *out = bits - core::bit_cast<uint64_t>(magic);
   }
 
-  // Moments of the gaps in some lanes, all in [-64, 0]; counts nothing.
+  // Moments of gaps in [-60, 0]; counts nothing. settle() comes after 8 calls of add() at most: the
+  // squares of 16 such gaps fit in 64 bits.
   struct Gaps {
     core::GapMoments total;
-    void add(F gap, M lanes) {
-      if (lanes) total.add(core::gap_of(gap));
-    }
+    void add(F gap) { total.add(core::gap_of(gap)); }
+    void settle() {}
     core::GapMoments get() const {
       core::GapMoments g = total;
       g.count = 0;

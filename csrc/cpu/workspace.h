@@ -88,6 +88,7 @@ struct Workspace {
   float* list_x;
   uint64_t* list_weight;
   int64_t list_size;
+  uint64_t list_mass;  // of all weights
 
   // Scratch of find_prefix.
   uint64_t *key, *key_weight;

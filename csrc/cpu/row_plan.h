@@ -1,0 +1,35 @@
+// Whether the pass that weighs a row should serve the cut as well, by collecting or by watching.
+// Included inside the namespace of each build, after row_forecast.h.
+
+// A row in which many blocks come close to the maximum can have a wide kept set; in any other a
+// list is short.
+inline bool is_flat(const Workspace& ws, double tau, int64_t n) {
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  const float close = ws.top - static_cast<float>(5.0 * tau);
+  int64_t near = 0;
+  for (int64_t b = 0; b < blocks; ++b) near += ws.block_max[b] >= close;
+  return near > blocks / 2;
+}
+
+// Whether the weighing pass can serve the cut: it is still to come, by one thread, the row is long,
+// and the law that decides is the one that is drawn from.
+inline bool can_plan(const Workspace& ws, const core::Rule& rule, int64_t n) {
+  return !ws.base_known && ws.team.parts <= 1 && n >= kWatchFrom && !rule.greedy() &&
+         (rule.scale.identity || !rule.cut_base);
+}
+
+// One stage only, and not one of counts or spreads.
+inline bool is_single_cut(const core::Rule& rule) {
+  const int stages = rule.has_top_p() + rule.has_typical() + rule.has_min_p() + rule.has_epsilon() +
+                     rule.has_eta();
+  return stages == 1 && !rule.has_top_k() && !rule.has_sigma();
+}
+
+// Where the first stage is a prefix by mass, has the weighing pass collect what it may keep, so
+// that the row is not read again.
+template <class T>
+void plan_collection(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
+  const bool first = rule.has_top_p() || (rule.has_typical() && !rule.has_min_p());
+  if (first && !rule.has_top_k() && can_plan(ws, rule, in.n))
+    ws.collect_from = larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor());
+}
