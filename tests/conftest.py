@@ -23,12 +23,19 @@ def _require_native() -> None:
     pytest.skip("aligndec._C is not built")
 
 
+def _without_cuda() -> str:
+    """What keeps a test from a GPU, or nothing."""
+    if not torch.cuda.is_available():
+        return "no CUDA device"
+    return "" if ad.build_info()["cuda_architectures"] else "the extension has no CUDA kernels"
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A GPU job must not pass by skipping: FAIL_WITHOUT_CUDA turns the skip into a failure."""
-    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+    if item.get_closest_marker("cuda") and (reason := _without_cuda()):
         if os.environ.get("FAIL_WITHOUT_CUDA"):
-            pytest.fail("FAIL_WITHOUT_CUDA is set, but there is no CUDA device")
-        pytest.skip("no CUDA device")
+            pytest.fail(f"FAIL_WITHOUT_CUDA is set: {reason}")
+        pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from cases import randn
+from cases import randn, uniforms
 
 import aligndec as ad
 
@@ -13,19 +13,19 @@ SEVERAL = [ONE, ad.Adaptor(), ad.Adaptor(typical_p=0.5), ad.Adaptor(top_k=3)]
 
 
 class Inputs:
-    """Arguments on one device; the state moves on with every call."""
+    """Arguments on one device, equal on all; the state moves on with every call."""
 
-    def __init__(self, device: str) -> None:
-        self.device = torch.device(device)
-        self.logits = randn(ROWS, VOCAB).to(device)
+    def __init__(self, device: str, vocab: int = VOCAB, dtype: torch.dtype = torch.float32) -> None:
+        self.logits = randn(ROWS, vocab, vocab).to(dtype).to(device)
         self.packed = ad.pack(SEVERAL, ROWS, device=device)
         self.grid = ad.pack(SEVERAL * 2, 2 * ROWS, device=device)
         self.state = ad.SequenceState.start(
-            ROWS, eos_token_id=(3, 5), pad_token_id=1, device=device
+            ROWS, eos_token_id=(3, 5), pad_token_id=0, device=device
         )
-        self.whole = torch.arange(ROWS, device=device)
-        self.uniforms = torch.full((ROWS,), 0.3, dtype=torch.float64, device=device)
-        self.mask = torch.ones(ROWS, VOCAB, dtype=torch.bool, device=device)
+        self.whole = torch.arange(ROWS, device=device) % vocab
+        self.uniforms = uniforms(ROWS).to(device)
+        self.mask = (randn(ROWS, vocab, 1) > -1).to(device)
+        self.valid = max(1, vocab - 10)
 
 
 CALLS: dict[str, tuple[str, Callable[[Inputs], object]]] = {
@@ -49,7 +49,7 @@ CALLS: dict[str, tuple[str, Callable[[Inputs], object]]] = {
     ),
     "sample, mask": (
         "adaptor_step",
-        lambda i: ad.sample(i.logits, i.packed, positions=0, allowed=i.mask, valid_vocab=90),
+        lambda i: ad.sample(i.logits, i.packed, positions=0, allowed=i.mask, valid_vocab=i.valid),
     ),
     "sample, one adaptor": ("adaptor_step", lambda i: ad.sample(i.logits, ONE, positions=0)),
     "score": ("adaptor_score", lambda i: ad.score(i.logits, i.whole, i.packed)),
@@ -59,7 +59,7 @@ CALLS: dict[str, tuple[str, Callable[[Inputs], object]]] = {
     ),
     "score, broadcast": (
         "adaptor_score",
-        lambda i: ad.score(i.logits[None].expand(3, ROWS, VOCAB), i.whole, ONE),
+        lambda i: ad.score(i.logits[None].expand(3, ROWS, -1), i.whole, ONE),
     ),
     "score_grid": ("adaptor_grid", lambda i: ad.score_grid(i.logits, i.whole, i.grid)),
     "kept_mask": ("adaptor_mask", lambda i: ad.kept_mask(i.logits, i.packed)),

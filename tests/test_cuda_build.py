@@ -116,3 +116,32 @@ def test_a_cpu_build_knows_no_cuda(native: None) -> None:
     run = subprocess.run(["nm", "-D", _C.__file__], capture_output=True, text=True, check=True)
     assert "aligndec" in run.stdout or "PyInit__C" in run.stdout
     assert "cuda" not in run.stdout.lower()
+
+
+@pytest.mark.skipif(os.environ.get("FAIL_WITHOUT_CUDA") is not None, reason="a GPU is promised")
+def test_gpu_check_without_a_gpu_says_what_it_needs(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(CI / "gpu_check.py"), "--results", str(tmp_path / "results")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith("gpu-check: a CUDA build of torch with a visible GPU must be")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_promised_gpu_is_a_failure_when_it_is_missing() -> None:
+    """Control of the CUDA tests: they can fail, here for want of a device."""
+    case = "tests/test_cuda_calls.py::test_bad_rows"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", case]
+    promised = {"FAIL_WITHOUT_CUDA": "1"}
+    for extra, status, word in (({}, 0, "1 skipped"), (promised, 1, "1 error")):
+        environment = {k: v for k, v in os.environ.items() if k != "FAIL_WITHOUT_CUDA"} | extra
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+        run = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == status, run.stdout
+        assert word in run.stdout
