@@ -47,12 +47,12 @@ def processors(fields: dict[str, float | int], temperature: float = 1.0) -> list
 class EagerChain:
     """One decoding step at temperature 1; `sums` float64 [3, B]: log p, log q, log kept mass."""
 
-    def __init__(self, fields: dict[str, float | int], batch: int) -> None:
+    def __init__(self, fields: dict[str, float | int], batch: int, device: str = "cpu") -> None:
         adaptor = Adaptor(**fields)
         if adaptor.temperature != 1.0:
             raise ValueError(f"EagerChain: temperature must be 1, got {adaptor.temperature}")
         self.processors = processors(fields)
-        self.sums = torch.zeros(3, batch, dtype=torch.float64)
+        self.sums = torch.zeros(3, batch, dtype=torch.float64, device=device)
 
     def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scores = logits

@@ -4,9 +4,9 @@ import gc
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["REPEATS", "Timing", "interleave"]
+__all__ = ["REPEATS", "Timing", "interleave", "wall"]
 
 REPEATS = 30
 MOST = 400
@@ -18,8 +18,21 @@ class Timing(NamedTuple):
     repeats: int
 
 
+def wall(call: Callable[[], object]) -> float:
+    """Seconds of one call on the host's clock."""
+    begin = time.perf_counter()
+    result = call()
+    elapsed = time.perf_counter() - begin
+    del result  # freed off the clock: a baseline's [B, V] output is not held against it
+    return elapsed
+
+
 def interleave(
-    calls: Mapping[str, Callable[[], object]], *, repeats: int = REPEATS, seconds: float = 0.2
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = REPEATS,
+    seconds: float = 0.2,
+    clock: Callable[[Callable[[], Any]], float] = wall,
 ) -> dict[str, Timing]:
     """Time callables against each other; returns a `Timing` per name.
 
@@ -37,11 +50,7 @@ def interleave(
     while turns < repeats or (turns < MOST and time.perf_counter() - start < seconds):
         rng.shuffle(order)
         for name in order:
-            call = calls[name]
-            begin = time.perf_counter()
-            result = call()
-            samples[name].append(time.perf_counter() - begin)
-            del result  # freed off the clock: a baseline's [B, V] output is not held against it
+            samples[name].append(clock(calls[name]))
         turns += 1
     return {
         name: Timing(min(times), sorted(times)[len(times) // 2], len(times))

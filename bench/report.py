@@ -18,7 +18,7 @@ from suite import LIMITS
 
 import aligndec as ad
 
-__all__ = ["Load", "Row", "save", "show"]
+__all__ = ["Load", "Row", "gpu", "save", "show"]
 
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "ATEN_CPU_CAPABILITY")
 
@@ -84,7 +84,23 @@ def machine() -> dict[str, Any]:
     names = {"Model name": "model", "CPU family": "family", "Model": "model_number"}
     names |= {"L2 cache": "l2", "L3 cache": "l3"}
     out |= {name: wanted[field] for field, name in names.items() if field in wanted}
-    return out | {"torch_capability": torch.backends.cpu.get_cpu_capability()}
+    return out | {"torch_capability": torch.backends.cpu.get_cpu_capability()} | gpu()
+
+
+def gpu() -> dict[str, Any]:
+    """What the roofline of the GPU follows from, when this process has used one."""
+    if not torch.cuda.is_initialized():
+        return {}
+    found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    # Two transfers a clock; the clock is in kHz, the bus in bits.
+    bandwidth = 2e3 * found.memory_clock_rate * found.memory_bus_width / 8
+    return {
+        "gpu": found.name,
+        "gpu_capability": f"{found.major}.{found.minor}",
+        "gpu_multiprocessors": found.multi_processor_count,
+        "gpu_l2": found.L2_cache_size,
+        "gpu_bytes_per_second": bandwidth,
+    }
 
 
 def versions() -> dict[str, Any]:
@@ -114,6 +130,8 @@ def save(path: Path, rows: Sequence[Row], load: Load, command: str | None = None
 
 
 def _seconds(value: float) -> str:
+    if value < 1e-4:
+        return f"{value * 1e6:.1f} us"
     return f"{value * 1e6:.0f} us" if value < 1e-3 else f"{value * 1e3:.2f} ms"
 
 

@@ -118,18 +118,27 @@ def test_a_cpu_build_knows_no_cuda(native: None) -> None:
     assert "cuda" not in run.stdout.lower()
 
 
-@pytest.mark.skipif(os.environ.get("FAIL_WITHOUT_CUDA") is not None, reason="a GPU is promised")
-def test_gpu_check_without_a_gpu_says_what_it_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("script", "option", "words"),
+    [
+        (".ci/gpu_check.py", "--results", "gpu-check: a CUDA build of torch with a visible GPU"),
+        ("bench/bench_cuda.py", "--json", "bench_cuda: a GPU and an extension with CUDA kernels"),
+    ],
+)
+def test_without_a_gpu_it_says_what_it_needs(
+    script: str, option: str, words: str, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
     run = subprocess.run(
-        [sys.executable, str(CI / "gpu_check.py"), "--results", str(tmp_path / "results")],
+        [sys.executable, str(ROOT / script), option, str(results)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)},
     )
     assert run.returncode == 1
-    assert run.stderr.startswith("gpu-check: a CUDA build of torch with a visible GPU must be")
-    assert not (tmp_path / "results").exists()
+    assert run.stderr.startswith(words)
+    assert not results.exists()
 
 
 def test_a_promised_gpu_is_a_failure_when_it_is_missing() -> None:
