@@ -1,13 +1,22 @@
-"""Checks and normal form of prompts: left-padded int64 ids with a bool mask."""
+"""Checks and normal form of prompts: left-padded int64 ids with a bool mask; names, pad, bar."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Prompts", "as_prompts", "token_ids", "trim"]
+__all__ = [
+    "Prompts",
+    "as_prompts",
+    "pad_id",
+    "prompt_names",
+    "token_bar",
+    "token_ids",
+    "trim",
+]
 
 Prompts = Tensor | Sequence[Sequence[int]]
 
@@ -19,6 +28,34 @@ def token_ids(name: str, value: int | Sequence[int] | None, vocab_size: int) -> 
         if not 0 <= item < vocab_size:
             raise ValueError(f"{name} must be in [0, {vocab_size}), got {item}")
     return tuple(int(item) for item in items)
+
+
+def pad_id(where: str, lm: Any, eos: tuple[int, ...], given: int | None) -> int:
+    """Return the given pad token, else the model's, else its first end token, else 0."""
+    own = getattr(lm, "pad_token_id", None)
+    pad = given if given is not None else own if own is not None else eos[0] if eos else 0
+    return token_ids(f"{where}: pad_token_id", pad, lm.vocab_size)[0]
+
+
+def prompt_names(where: str, given: Tensor | Sequence[int] | None, n_prompts: int) -> Tensor:
+    """Return the prompts' names in the random-number scheme, int64 [P]; default 0 … P − 1."""
+    if given is None:
+        return torch.arange(n_prompts)
+    names = torch.as_tensor(given, dtype=torch.int64, device="cpu")
+    if names.shape != (n_prompts,) or bool(((names < 0) | (names >= 2**31)).any()):
+        raise ValueError(
+            f"{where}: prompt_ids must be [P] = [{n_prompts}] in [0, 2^31), got {names.tolist()}"
+        )
+    return names
+
+
+def token_bar(what: str, total: int) -> Any:
+    """Return a tqdm bar over tokens, or None without tqdm."""
+    try:
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    return tqdm(total=total, unit="tok", desc=what)
 
 
 def trim(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from aligndec.generation import StringScores
 from aligndec.models import StepLM, as_step_lm
 from aligndec.step import score_grid
 
-__all__ = ["score_strings"]
+__all__ = ["feed_known", "score_strings"]
 
 # Known tokens are fed in blocks where the model can: the logits of a block stay below this size.
 BLOCK_BYTES, MAX_BLOCK = 1 << 25, 32
@@ -114,11 +114,11 @@ def _score_batch(
         live = int((lengths > t).sum())
         if live <= rows // 2:  # finished rows stop costing
             rows, state = live, lm.select(state, torch.arange(live))
-        logits, state = _advance(lm, tokens[:rows, t - 1 : width - 1].clamp(min=0), state, logits)
+        logits, state = feed_known(lm, tokens[:rows, t - 1 : width - 1].clamp(min=0), state, logits)
     return sums, severity[worst]
 
 
-def _advance(lm: StepLM, tokens: Tensor, state: Any, like: Tensor) -> tuple[Tensor, Any]:
+def feed_known(lm: StepLM, tokens: Tensor, state: Any, like: Tensor) -> tuple[Tensor, Any]:
     """Feed the first of the known tokens [B, k]: as many as a bounded block of logits allows."""
     if not hasattr(lm, "extend"):
         logits, state = lm.step(tokens[:, 0], state)

@@ -105,7 +105,8 @@ class Steps:
         rewards : Tensor
             [..., N] rewards r_i of the rollouts, finite.
         log_ratio : Tensor, optional
-            [..., N] ln-weights ℓ_i, finite or −inf (not all −inf); needed but for "mean".
+            [..., N] ln-weights ℓ_i, finite or −inf (for "snis" not all −inf); needed but for
+            "mean".
         mode : {"mean", "snis", "log_mean_exp"}
             Σ r/N; self-normalised importance sampling Σ e^ℓ r / Σ e^ℓ; ln Ĉ = ln(Σ e^ℓ / N).
 
@@ -128,8 +129,9 @@ class Steps:
         if log_ratio is not None:
             ratio = _finite(name, "log_ratio", log_ratio, "[..., N]", infinite=True)
             r, ratio = _together(name, r, "log_ratio", ratio)
-            if not torch.compiler.is_compiling() and bool((ratio == -torch.inf).all(-1).any()):
-                at = (ratio == -torch.inf).all(-1).nonzero()[0].tolist()
+            empty = (ratio == -torch.inf).all(-1)
+            if mode == "snis" and not torch.compiler.is_compiling() and bool(empty.any()):
+                at = empty.nonzero()[0].tolist()
                 raise ValueError(f"{name}: log_ratio must not be -inf throughout, got so at {at}")
             ratio = ratio.reshape(-1, ratio.shape[-1]).contiguous()
         elif mode != "mean":

@@ -66,4 +66,18 @@ class NotEnoughSamples(AligndecError):
 
 
 class RewardError(AligndecError):
-    """A reward function raised, or returned NaN, None or a wrong number of values."""
+    """A reward function raised, or returned NaN, None or a wrong number of values.
+
+    Attributes
+    ----------
+    items : list of int
+        Positions in the call of the items without a usable reward; all of them when the function
+        raised or returned another number of values.
+    """
+
+    def __init__(self, message: str, items: Sequence[int] = ()) -> None:
+        self.items = list(items)
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.items)

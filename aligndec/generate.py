@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from aligndec._decode import Decoder
-from aligndec._prompts import Prompts, as_prompts, token_ids, trim
+from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_bar, token_ids, trim
 from aligndec._scoring import score_strings
 from aligndec._transformers import custom_generate
 from aligndec.adaptors import Adaptor
 from aligndec.generation import Generation, sequence_id
-from aligndec.models import StepLM, as_step_lm
+from aligndec.models import as_step_lm
 
 __all__ = ["custom_generate", "generate", "score_strings"]
 
@@ -113,7 +113,7 @@ def generate(
         )
     eos = lm.eos_token_id if eos_token_id is None else eos_token_id
     eos = token_ids("generate: eos_token_id", eos, lm.vocab_size)
-    pad = _pad(lm, eos, pad_token_id)
+    pad = pad_id("generate", lm, eos, pad_token_id)
     ids, mask = as_prompts("generate", input_ids, attention_mask, lm.vocab_size, pad)
     n_prompts, n_draws = ids.shape[0], num_return_sequences
     adaptors = (adaptor,) if isinstance(adaptor, Adaptor) else tuple(adaptor)
@@ -121,7 +121,7 @@ def generate(
         raise TypeError(f"generate: adaptor must be an Adaptor or P of them, got {adaptor}")
     if not isinstance(adaptor, Adaptor) and len(adaptors) != n_prompts:
         raise ValueError(f"generate: adaptor must be one or P = {n_prompts}, got {len(adaptors)}")
-    names = _prompt_ids(prompt_ids, n_prompts)
+    names = prompt_names("generate", prompt_ids, n_prompts)
     prompt_index = torch.arange(n_prompts).repeat_interleave(n_draws)
     draw = first_draw + torch.arange(n_draws).repeat(n_prompts)
 
@@ -140,7 +140,7 @@ def generate(
             per_token,
             on_token,
         ),
-        bar=_bar(n_rows * max_new_tokens) if progress else None,
+        bar=token_bar("generate", n_rows * max_new_tokens) if progress else None,
     )
     sequences = sequence_id(names[prompt_index], draw)
     limit = n_rows if batch_size is None else batch_size
@@ -172,29 +172,3 @@ def generate(
         eos_token_id=eos,
         adaptors=adaptors,
     )
-
-
-def _bar(total: int) -> Any:
-    """Return a tqdm bar over tokens, or None without tqdm."""
-    try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    return tqdm(total=total, unit="tok", desc="generate")
-
-
-def _pad(lm: StepLM, eos: tuple[int, ...], given: int | None) -> int:
-    own = getattr(lm, "pad_token_id", None)
-    pad = given if given is not None else own if own is not None else eos[0] if eos else 0
-    return token_ids("generate: pad_token_id", pad, lm.vocab_size)[0]
-
-
-def _prompt_ids(given: Tensor | Sequence[int] | None, n_prompts: int) -> Tensor:
-    if given is None:
-        return torch.arange(n_prompts)
-    names = torch.as_tensor(given, dtype=torch.int64, device="cpu")
-    if names.shape != (n_prompts,) or bool(((names < 0) | (names >= 2**31)).any()):
-        raise ValueError(
-            f"generate: prompt_ids must be [P] = [{n_prompts}] in [0, 2^31), got {names.tolist()}"
-        )
-    return names

@@ -212,6 +212,8 @@ def test_progress_counts_every_row_to_its_cap(monkeypatch):
             self.closed = True
 
     bar = Bar()
-    monkeypatch.setattr(module, "_bar", lambda total: setattr(bar, "total", total) or bar)
+    monkeypatch.setattr(
+        module, "token_bar", lambda what, total: setattr(bar, "total", total) or bar
+    )
     run(num_return_sequences=30, progress=True, batch_size=11)
     assert (bar.n, bar.closed) == (bar.total, True)

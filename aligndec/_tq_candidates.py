@@ -1,0 +1,80 @@
+"""The candidates of one decision, and the gate that spares it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aligndec import rng
+from aligndec._tq_options import Options
+from aligndec.adaptors import Adaptor
+from aligndec.backend import current_ops
+from aligndec.step import Step, sample
+
+__all__ = ["Pool", "open_pool"]
+
+
+@dataclass
+class Pool:
+    """Candidates of b strings.
+
+    `token` int64 [b, k]; `log_p` float64 [b, k] under the whole base law, −inf for entries that are
+    no candidates (no probability, or drawn twice); `gated` bool [b] strings that take the
+    baseline's own draw `step` instead; `status` int64 [b] of rows without a law.
+    """
+
+    token: Tensor
+    log_p: Tensor
+    gated: Tensor
+    step: Step | None
+    status: Tensor
+
+    def select(self, index: Tensor) -> Pool:
+        """Gather strings."""
+        step = None if self.step is None else Step(*(field[index] for field in self.step))
+        token, log_p, gated = self.token[index], self.log_p[index], self.gated[index]
+        return Pool(token, log_p, gated, step, self.status[index])
+
+
+def open_pool(
+    options: Options, logits: Tensor, seed: int, sequence_ids: Tensor, position: int
+) -> Pool:
+    """Find the candidates of each row of logits [b, V]."""
+    vocab = logits.shape[1]
+    k = vocab if options.candidates == "full" else min(options.k, vocab)
+    if options.candidates == "sample":
+        token, log_p, status = _drawn(options, logits, seed, sequence_ids, position)
+    else:
+        token, log_p, status = current_ops().candidates(logits, k, vocab)
+    token, log_p = token.clamp(min=0), torch.where(status[:, None] == 0, log_p, -torch.inf)
+    gated, step = torch.zeros_like(status, dtype=torch.bool), None
+    if options.gate_entropy is not None or options.gate_top1 is not None:
+        own = Adaptor(temperature=0.0) if options.select == "greedy" else Adaptor()
+        place = {"seed": seed, "sequence_ids": sequence_ids, "positions": position}
+        step = sample(logits, own, strict=False, **place)  # type: ignore[arg-type]
+        if options.gate_entropy is not None:
+            gated |= step.entropy < options.gate_entropy
+        if options.gate_top1 is not None:
+            top = current_ops().candidates(logits, 1, vocab)[1][:, 0]
+            gated |= top >= math.log(options.gate_top1)
+        gated &= status == 0
+    return Pool(token, log_p, gated, step, status)
+
+
+def _drawn(
+    options: Options, logits: Tensor, seed: int, sequence_ids: Tensor, position: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw k independent candidates; a token that came before is no further candidate."""
+    child = rng.child_seed(seed, sequence_ids, position, rng.CANDIDATE)
+    number = torch.arange(options.k, device=logits.device)
+    uniforms = rng.uniform(rng.philox(child[:, None], number, 0, rng.CANDIDATE)[0])
+    steps = [sample(logits, uniforms=u.contiguous(), strict=False) for u in uniforms.unbind(1)]
+    token = torch.stack([step.token for step in steps], 1)
+    log_p = torch.stack([step.log_p for step in steps], 1)
+    if not options.uniform:
+        again = (token[:, :, None] == token[:, None, :]).tril(-1).any(2)
+        log_p = torch.where(again, -torch.inf, log_p)
+    return token, log_p, steps[0].status

@@ -1,0 +1,196 @@
+"""`generate` with a reward: what Transfer Q* and its family have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec._columns import whole
+from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_bar, token_ids
+from aligndec._reward_calls import Reward, RewardCalls
+from aligndec._tq_branches import SUMS, Context, Live, Strings
+from aligndec._tq_generation import TransferQGeneration
+from aligndec._tq_loop import decode
+from aligndec._tq_options import Options
+from aligndec._tq_rollouts import Counted
+from aligndec.adaptors import Adaptor
+from aligndec.generation import sequence_id
+from aligndec.models import as_step_lm
+
+__all__ = ["RewardDecoder"]
+
+
+class RewardDecoder:
+    """A model, a reward and how the one is decoded with the other.
+
+    `model` and `sft` are StepLMs or transformers models over the same token ids.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        reward: Reward,
+        options: Options,
+        *,
+        baseline_reward: Reward | None = None,
+        sft: Any = None,
+    ) -> None:
+        name = self._name
+        self.model = as_step_lm(model)
+        self.options = options.check(
+            name, has_baseline_reward=baseline_reward is not None, has_sft=sft is not None
+        )
+        self.reward, self.baseline_reward = reward, baseline_reward
+        RewardCalls(name, "reward", reward)
+        if baseline_reward is not None:
+            RewardCalls(name, "baseline_reward", baseline_reward)
+        # A model that no choice looks at is not run.
+        used = self.options.secret or self.options.reference == "sft"
+        self.sft = None if sft is None or not used else as_step_lm(sft)
+        if self.sft is not None and self.sft.vocab_size < self.model.vocab_size:
+            raise ValueError(
+                f"{name}: sft must have vocab_size >= {self.model.vocab_size}, got "
+                f"{self.sft.vocab_size}"
+            )
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Prompts,
+        attention_mask: Tensor | None = None,
+        *,
+        max_new_tokens: int,
+        seed: int = 0,
+        eos_token_id: int | Sequence[int] | None = None,
+        progress: bool = False,
+        num_return_sequences: int = 1,
+        prompt_ids: Tensor | Sequence[int] | None = None,
+        pad_token_id: int | None = None,
+    ) -> TransferQGeneration:
+        """Decode every prompt, all of them in one batch.
+
+        Parameters
+        ----------
+        input_ids, attention_mask
+            Prompts, as in `aligndec.generate`: left padded or ragged.
+        max_new_tokens : int
+            Length cap of a string, >= 1; rollouts look beyond it.
+        seed : int
+            Seed of the run. A string is a pure function of it, its sequence id and the logits.
+        eos_token_id : int or sequence of int, optional
+            Tokens that end a string and count. None: the model's own; (): none.
+        progress : bool
+            Show a bar, if tqdm is installed.
+        num_return_sequences : int
+            Strings per prompt; each prompt is read once.
+        prompt_ids : int [P], optional
+            Names of the prompts in the random-number scheme; default 0 … P − 1.
+        pad_token_id : int, optional
+            Stored after the end.
+
+        Returns
+        -------
+        TransferQGeneration
+            A string whose logits, or those of its rollouts, are unusable ends with
+            `finish_reason` "error".
+
+        Raises
+        ------
+        RewardError
+            The reward raised or gave something that is no number; the message names the items.
+        """
+        name, lm, options = self._name, self.model, self.options
+        for argument, value in (
+            ("max_new_tokens", max_new_tokens),
+            ("num_return_sequences", num_return_sequences),
+        ):
+            if whole(name, argument, value) < 1:
+                raise ValueError(f"{name}: {argument} must be >= 1, got {value}")
+        eos = lm.eos_token_id if eos_token_id is None else eos_token_id
+        eos = token_ids(f"{name}: eos_token_id", eos, lm.vocab_size)
+        pad = pad_id(name, lm, eos, pad_token_id)
+        ids, mask = as_prompts(name, input_ids, attention_mask, lm.vocab_size, pad)
+        names = prompt_names(name, prompt_ids, len(ids))
+        prompt_index = torch.arange(len(ids)).repeat_interleave(num_return_sequences)
+        draw = torch.arange(num_return_sequences).repeat(len(ids))
+
+        counted, sft = Counted(lm), None if self.sft is None else Counted(self.sft)
+        logits, state = counted.prefill(ids, mask)
+        sft_logits, sft_state = (None, None) if sft is None else sft.prefill(ids, mask)
+        device = logits.device
+        listed = [row[m].tolist() for row, m in zip(ids, mask, strict=True)]
+        prompts = [listed[i] for i in prompt_index.tolist()]
+        ends = torch.tensor(eos, dtype=torch.int64, device=device)
+        context = Context(
+            lm=counted,
+            sft=sft,
+            options=options,
+            reward=RewardCalls(name, "reward", self.reward),
+            baseline_reward=None
+            if self.baseline_reward is None
+            else RewardCalls(name, "baseline_reward", self.baseline_reward),
+            strings=Strings(prompts, max_new_tokens, pad, device),
+            sequence_ids=sequence_id(names[prompt_index], draw).to(device),
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            # The public code never ends a string; its rollouts end.
+            ends=ends[:0] if options.compat == "official" else ends,
+            rollout_ends=ends,
+            pad=pad,
+        )
+        live = Live(torch.arange(len(ids), device=device), logits, state, sft_logits, sft_state)
+        if num_return_sequences > 1:
+            live = live.keep(context, prompt_index.to(device))
+        live.rows = torch.arange(len(prompts), device=device)
+        bar = token_bar(name, len(prompts) * max_new_tokens) if progress else None
+        decode(context, live, bar)
+        if bar is not None:
+            bar.close()
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "prompt_ids": names,
+            "prompt_index": prompt_index,
+            "draw": draw,
+        }
+        return _result(context, {key: tensor.to(device) for key, tensor in inputs.items()}, eos)
+
+
+def _result(
+    context: Context, inputs: dict[str, Tensor], eos: tuple[int, ...]
+) -> TransferQGeneration:
+    """Reward the strings and put everything together."""
+    strings = context.strings
+    reward = context.reward(strings.prompts, strings.texts).to(strings.sums.device)
+    sums = dict(zip(SUMS, strings.sums, strict=True))
+    models = [context.lm] if context.sft is None else [context.lm, context.sft]
+    rewards = [context.reward]
+    if context.baseline_reward is not None:
+        rewards.append(context.baseline_reward)
+    return TransferQGeneration(
+        **inputs,
+        **sums,
+        tokens=strings.tokens[:, : max(1, int(strings.length.max()))].contiguous(),
+        length=strings.length,
+        finished=strings.finished,
+        status=strings.status,
+        log_q=sums["log_alg"],
+        log_z=sums["log_kept"],
+        seed=context.seed,
+        max_new_tokens=context.max_new_tokens,
+        pad_token_id=context.pad,
+        eos_token_id=eos,
+        adaptors=(Adaptor(),),
+        reward=reward,
+        model_forwards=sum(model.forwards for model in models),
+        model_tokens=sum(model.tokens for model in models),
+        reward_calls=sum(calls.calls for calls in rewards),
+        reward_items=sum(calls.items for calls in rewards),
+    )
