@@ -21,7 +21,10 @@ from aligndec.state import SequenceState
 from aligndec.step import Step, kept_mask, sample, score, score_grid
 
 if TYPE_CHECKING:
+    from aligndec import asymptotics as asymptotics
+    from aligndec import best_of_n as best_of_n
     from aligndec import imh, tradeoff
+    from aligndec import tilting as tilting
     from aligndec.global_sampler import GlobalSampler
 
 __all__ = [
@@ -56,7 +59,15 @@ __all__ = [
 ]
 
 
-_LATER = {"GlobalSampler": "global_sampler", "imh": None, "tradeoff": None, "transfer_q": None}
+_LATER = {
+    "GlobalSampler": "global_sampler",
+    "asymptotics": None,
+    "best_of_n": None,
+    "imh": None,
+    "tilting": None,
+    "tradeoff": None,
+    "transfer_q": None,
+}
 """Imported when first asked for: a submodule (None), or a name of one."""
 
 
