@@ -75,7 +75,10 @@ class HFCausalLM:
         self.vocab_size = int(head.weight.shape[0])
         self.eos_token_id = self._special("eos")
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
-        self._new_cache()  # an unsupported kind is refused here, not at the first select
+        # An unsupported kind is refused here, not at the first select.
+        kinds = {type(layer).__name__ for layer in self._new_cache().layers}
+        if kinds <= {"DynamicLayer"} and self._cache_name == "past_key_values":
+            self.join = self._join
 
     @property
     def device(self) -> torch.device:
@@ -138,6 +141,32 @@ class HFCausalLM:
             state.length,
         )
 
+    def _join(self, first: _HFState, second: _HFState) -> _HFState:
+        """Stack the rows of two states; the shorter ones get padding on their left."""
+        both = (first, second)
+        masks = [self._mask(state) for state in both]
+        width = max(first.length, second.length)
+        mask = torch.cat([_pad_left(m, width, 1) for m in masks])
+        unused = int(mask.any(0).int().argmax())  # columns of strings that are gone
+        cache = copy.copy(first.cache)
+        cache.layers = [_copy_layer(layer) for layer in first.cache.layers]
+        for layer, *pair in zip(cache.layers, first.cache.layers, second.cache.layers, strict=True):
+            for name in ("keys", "values"):
+                padded = [_pad_left(getattr(one, name), width, 2) for one in pair]
+                setattr(layer, name, torch.cat(padded)[:, :, unused:])
+        position = [
+            m.sum(1, keepdim=True) if s.position is None else s.position
+            for s, m in zip(both, masks, strict=True)
+        ]
+        return _HFState(cache, mask[:, unused:], torch.cat(position), width - unused)
+
+    def _mask(self, state: _HFState) -> Tensor:
+        """Mask [B, length] of the columns in use."""
+        if state.mask is not None:
+            return state.mask[:, : state.length]
+        rows = state.cache.layers[0].keys.shape[0]
+        return torch.ones(rows, state.length, dtype=torch.int64, device=self.device)
+
     def _forward(self, ids: Tensor, state: _HFState, extra: dict[str, Tensor], keep: int) -> Tensor:
         """Return the logits [B, keep, V] of the last positions."""
         kwargs: dict[str, Any] = {k: v for k, v in extra.items() if k in self._accepts}
@@ -172,6 +201,11 @@ class HFCausalLM:
                     "run without a cache"
                 )
         return cache
+
+
+def _pad_left(x: Tensor, width: int, dim: int) -> Tensor:
+    """Put zeros before `x` [..] along `dim` up to `width` entries."""
+    return torch.nn.functional.pad(x, (0, 0) * (x.dim() - 1 - dim) + (width - x.shape[dim], 0))
 
 
 def _copy_layer(layer: Any) -> Any:

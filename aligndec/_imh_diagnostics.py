@@ -13,7 +13,7 @@ from aligndec._imh_theory import importance, mixing
 if TYPE_CHECKING:
     from aligndec.imh import Chain
 
-__all__ = ["Diagnostics", "diagnostics"]
+__all__ = ["Diagnostics", "diagnostics", "of_rejection", "of_restarts"]
 
 
 class Diagnostics(NamedTuple):
@@ -132,4 +132,53 @@ def diagnostics(
         log_z_se=(1 / pool.ess - 1 / n).clamp(min=0).sqrt(),
         cramers_v=mix.cramers_v,
         flags=flags,
+    )
+
+
+def of_restarts(log_weight: Tensor, chains: Chain) -> Diagnostics:
+    """Return the fields [P] of prompts with R chains each, given [P, R, N] and their states.
+
+    Weights are pooled over the chains of a prompt; it is "stuck" when one of its chains is.
+    """
+    pool, each = diagnostics(log_weight.flatten(-2)), diagnostics(log_weight, chains)
+    rate = each.acceptance_rate.mean(-1)
+    return pool._replace(
+        acceptance_rate=rate,
+        n_unique=each.n_unique.sum(-1),
+        longest_hold=each.longest_hold.amax(-1),
+        flags={
+            **pool.flags,
+            "stuck": each.flags["stuck"].any(-1),
+            "always_accepting": (rate == 1) & ~pool.flags["constant_weights"],
+        },
+    )
+
+
+def of_rejection(n_accepted: Tensor, n_proposals: Tensor) -> Diagnostics:
+    """Return the fields [P] of independent samples, of which k = `n_accepted` of n were accepted.
+
+    The target's weights are at most 1 and k / n estimates their mean Z, whence w* <= n / k.
+    """
+    k, n = n_accepted.double(), n_proposals.double()
+    rate, one = k / n, torch.ones_like(n_accepted)
+    none = torch.zeros_like(n_accepted, dtype=torch.bool)
+    return Diagnostics(
+        acceptance_rate=rate,
+        n_unique=n_accepted,
+        longest_hold=one,
+        expected_acceptance=rate,
+        ess=k,
+        ess_chain=k,
+        tau_int=one.double(),
+        w_star=n / k,
+        max_weight_share=1 / k,
+        log_z=rate.log(),
+        log_z_se=(1 / k - 1 / n).sqrt(),
+        cramers_v=torch.zeros_like(k),
+        flags={
+            "stuck": none,
+            "degenerate": k == 0,
+            "always_accepting": none,
+            "constant_weights": none,
+        },
     )

@@ -49,13 +49,13 @@ def prompt_names(where: str, given: Tensor | Sequence[int] | None, n_prompts: in
     return names
 
 
-def token_bar(what: str, total: int) -> Any:
-    """Return a tqdm bar over tokens, or None without tqdm."""
+def token_bar(what: str, total: int, unit: str = "tok") -> Any:
+    """Return a tqdm bar over tokens (or another unit), or None without tqdm."""
     try:
         from tqdm.auto import tqdm  # type: ignore[import-untyped]
     except ImportError:
         return None
-    return tqdm(total=total, unit="tok", desc=what)
+    return tqdm(total=total, unit=unit, desc=what)
 
 
 def trim(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

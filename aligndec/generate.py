@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from aligndec._decode import Decoder
-from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_bar, token_ids, trim
+from aligndec._prepare import prepare
+from aligndec._prompts import Prompts, token_bar, trim
 from aligndec._scoring import score_strings
 from aligndec._transformers import custom_generate
 from aligndec.adaptors import Adaptor
@@ -93,35 +94,29 @@ def generate(
     ValueError, TypeError
         Before any work, for empty or right-padded prompts and arguments out of range.
     """
-    lm = as_step_lm(model)
+    lm, ids, mask, names, adaptors, eos, pad = prepare(
+        *("generate", model, input_ids, attention_mask),
+        adaptor=adaptor,
+        prompt_ids=prompt_ids,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+        at_least_one={
+            "max_new_tokens": max_new_tokens,
+            "num_return_sequences": num_return_sequences,
+            "batch_size": batch_size,
+        },
+    )
     other = None if reference is None else as_step_lm(reference)
     if other is not None and other.vocab_size < lm.vocab_size:
         raise ValueError(
             f"generate: reference must have vocab_size >= {lm.vocab_size}, got {other.vocab_size}"
         )
-    for name, value in (
-        ("max_new_tokens", max_new_tokens),
-        ("num_return_sequences", num_return_sequences),
-        ("batch_size", 1 if batch_size is None else batch_size),
-    ):
-        if value < 1:
-            raise ValueError(f"generate: {name} must be >= 1, got {value}")
     if not 0 <= first_draw <= 2**32 - num_return_sequences:
         raise ValueError(
             "generate: first_draw must be in [0, 2^32 - num_return_sequences], got "
             + str(first_draw)
         )
-    eos = lm.eos_token_id if eos_token_id is None else eos_token_id
-    eos = token_ids("generate: eos_token_id", eos, lm.vocab_size)
-    pad = pad_id("generate", lm, eos, pad_token_id)
-    ids, mask = as_prompts("generate", input_ids, attention_mask, lm.vocab_size, pad)
     n_prompts, n_draws = ids.shape[0], num_return_sequences
-    adaptors = (adaptor,) if isinstance(adaptor, Adaptor) else tuple(adaptor)
-    if not all(isinstance(a, Adaptor) for a in adaptors):
-        raise TypeError(f"generate: adaptor must be an Adaptor or P of them, got {adaptor}")
-    if not isinstance(adaptor, Adaptor) and len(adaptors) != n_prompts:
-        raise ValueError(f"generate: adaptor must be one or P = {n_prompts}, got {len(adaptors)}")
-    names = prompt_names("generate", prompt_ids, n_prompts)
     prompt_index = torch.arange(n_prompts).repeat_interleave(n_draws)
     draw = first_draw + torch.arange(n_draws).repeat(n_prompts)
 

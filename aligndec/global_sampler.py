@@ -1,27 +1,34 @@
-"""Samples of a globally normalised adaptor: local proposals, corrected by Metropolis–Hastings."""
+"""Samples of a globally normalised adaptor: local proposals, corrected."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from aligndec._imh_diagnostics import Diagnostics, diagnostics
+from aligndec._imh_checks import at_least
+from aligndec._imh_diagnostics import Diagnostics
+from aligndec._methods import by_chains, by_weight
 from aligndec._prompts import Prompts
+from aligndec._rejection import reject
+from aligndec._targets import (
+    REJECTION_FACTORS,
+    Method,
+    Target,
+    Unfinished,
+    check_method,
+    check_target,
+    log_weight,
+)
 from aligndec.adaptors import Adaptor
 from aligndec.errors import NotEnoughSamples
 from aligndec.generate import generate
 from aligndec.generation import Generation
-from aligndec.imh import chain
 from aligndec.models import as_step_lm
 
 __all__ = ["GlobalSampler", "GlobalSamples"]
-
-Target = Literal["power", "kept_mass", "base"] | Callable[[Generation], Tensor]
-_TARGETS = ("power", "kept_mass", "base")
 
 
 class GlobalSamples(NamedTuple):
@@ -30,16 +37,19 @@ class GlobalSamples(NamedTuple):
     Attributes
     ----------
     generation : Generation
-        All proposals, P · n_proposals rows, prompt-major.
+        The proposals, prompt-major. By rejection the accepted strings only: the others stop at
+        the token that rejects them.
     index : int64 [P, n_samples]
-        Rows of `generation`; a string that was held several times comes several times. −1 (only
-        in what `NotEnoughSamples` carries): no proposal so far had any weight.
+        Rows of `generation`; a string that was held or drawn several times comes several times.
+        −1 (only in what `NotEnoughSamples` carries): there is no such sample.
     accepted : bool [P, n_proposals]
-        Whether each proposal replaced the state; the first always does.
+        By proposal: "imh", whether it replaced the state (the first of a chain always does);
+        "rejection", whether it was accepted; "sir", whether it was drawn.
     log_weight : float64 [P, n_proposals]
-        ln target − ln proposal law.
+        ln target − ln proposal law. By rejection what is left of it after the test: 0 for accepted
+        proposals, −inf for the others, NaN where a prompt needed fewer than n_proposals.
     diagnostics : Diagnostics
-        Of each prompt's chain, fields [P].
+        Fields [P].
     """
 
     generation: Generation
@@ -54,11 +64,11 @@ class GlobalSamples(NamedTuple):
 
 
 class GlobalSampler:
-    """Independence Metropolis–Hastings with a local adaptor as the proposal law.
+    """Whole-string samples with a local adaptor as the proposal law.
 
     A local adaptor renormalises at every step, so the strings that it draws do not have the law
-    that it describes for whole strings. Each prompt gets a chain of its own over strings drawn
-    locally; in the long run its states follow the target, normalised over whole strings.
+    that it describes for whole strings. Strings drawn locally are corrected here, for each prompt
+    by itself, so that they follow the target, normalised over whole strings.
 
     Parameters
     ----------
@@ -71,17 +81,27 @@ class GlobalSampler:
         adaptor globally normalised. "kept_mass": the product of the scaled local laws on the kept
         sets. "base": Π p(y_t), the model itself on the strings that the adaptor can draw. A
         callable receives the `Generation` of all proposals and returns their ln target, [N].
-    method : {"imh"}
-        How proposals become samples; "rejection" and "sir" come in a later version.
+    method : {"imh", "rejection", "sir"}
+        "imh": a Metropolis–Hastings chain per prompt, exact in the long run. "rejection":
+        independent exact samples for targets "power" (τ <= 1) and "kept_mass"; a string stops at
+        the step that rejects it and the next draw takes its place. "sir": draws by weight, with
+        replacement, from a pool; exact as the pool grows.
     unfinished : {"prefix", "reject"}
         Strings that reach `max_new_tokens` without an end token: the cap is part of the model, or
         they have weight 0.
     max_new_tokens : int
         Length cap.
     max_proposals : int, optional
-        Most proposals per prompt; a call of `sample` that needs more is refused.
+        Most proposals per prompt. "imh": a call that needs more is refused. "rejection":
+        `NotEnoughSamples` when they are spent (default: no bound). "sir": the size of the pool
+        (default: 20 n_samples, at least 100).
     batch_size, eos_token_id, pad_token_id
         As in `generate`.
+
+    Raises
+    ------
+    ValueError
+        For a (target, method, temperature) that cannot be corrected; the message has the fix.
 
     Warns
     -----
@@ -100,38 +120,28 @@ class GlobalSampler:
         adaptor: Adaptor | Sequence[Adaptor] = Adaptor(),
         *,
         target: Target = "power",
-        method: Literal["imh", "rejection", "sir"] = "imh",
-        unfinished: Literal["prefix", "reject"] = "prefix",
+        method: Method = "imh",
+        unfinished: Unfinished = "prefix",
         max_new_tokens: int,
         max_proposals: int | None = None,
         batch_size: int | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         pad_token_id: int | None = None,
     ) -> None:
-        if method != "imh":
-            later = method in ("rejection", "sir")
-            hint = f'; "{method}" comes in a later version' if later else ""
-            raise ValueError(f'GlobalSampler: method must be "imh", got {method!r}{hint}')
-        if target not in _TARGETS and not callable(target):
-            raise ValueError(
-                f"GlobalSampler: target must be one of {_TARGETS} or a callable, got {target!r}"
-            )
-        if unfinished not in ("prefix", "reject"):
-            raise ValueError(
-                f'GlobalSampler: unfinished must be "prefix" or "reject", got {unfinished!r}'
-            )
-        if max_new_tokens < 1:
-            raise ValueError(f"GlobalSampler: max_new_tokens must be >= 1, got {max_new_tokens}")
+        check_target("GlobalSampler", target, unfinished)
+        at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens)
+        if max_proposals is not None:
+            at_least("GlobalSampler", 1, max_proposals=max_proposals)
         adaptors = (adaptor,) if isinstance(adaptor, Adaptor) else tuple(adaptor)
-        if target == "power":
-            _check_power(adaptors)
+        check_method(target, method, adaptors)
         self.model = as_step_lm(model)
         self.adaptor = adaptor if isinstance(adaptor, Adaptor) else adaptors
         self.target = target
         self.method = method
-        self.unfinished = unfinished
+        self.unfinished: Unfinished = unfinished
         self.max_proposals = max_proposals
-        self._options = {
+        self._options: dict[str, Any] = {
+            "adaptor": self.adaptor,
             "max_new_tokens": max_new_tokens,
             "batch_size": batch_size,
             "eos_token_id": eos_token_id,
@@ -147,21 +157,27 @@ class GlobalSampler:
         n_samples: int,
         burn_in: int = 0,
         thin: int = 1,
+        n_chains: int = 1,
         seed: int = 0,
         prompt_ids: Tensor | Sequence[int] | None = None,
         progress: bool = False,
     ) -> GlobalSamples:
-        """Draw `n_samples` dependent samples per prompt from its chain.
+        """Draw `n_samples` samples per prompt.
 
         Parameters
         ----------
         input_ids, attention_mask, prompt_ids, progress
             As in `generate`. A prompt's samples depend on (seed, prompt id) alone.
         n_samples, burn_in, thin : int
-            Sample i is the state after proposal burn_in + thin · (i + 1) − 1, so
-            burn_in + thin · n_samples strings are generated per prompt.
+            Of a chain: sample i is the state after proposal burn_in + thin · (i + 1) − 1, so
+            burn_in + thin · n_samples strings are generated per prompt. The other methods draw
+            independently and need neither burn-in nor thinning.
+        n_chains : int
+            Restarts: chains per prompt that run side by side, each with its own burn-in and
+            n_samples / n_chains samples. Chain c takes the draws c, c + n_chains, …; the samples
+            are in the order of their draws.
         seed : int
-            Seed of the proposals and of the chain.
+            Seed of the proposals and of everything that is done with them.
 
         Returns
         -------
@@ -171,79 +187,58 @@ class GlobalSampler:
         Raises
         ------
         NotEnoughSamples
-            Some sample would be a string of weight 0, because no proposal before it had weight
-            (unusable logits, all unfinished, a callable target of −inf).
+            `max_proposals` were spent before enough strings were accepted; or some sample would be
+            a string of weight 0, because no proposal before it had weight (unusable logits, all
+            unfinished, a callable target of −inf).
         """
-        least = {"n_samples": (n_samples, 1), "burn_in": (burn_in, 0), "thin": (thin, 1)}
-        for name, (value, bound) in least.items():
-            if value < bound:
-                raise ValueError(f"GlobalSampler.sample: {name} must be >= {bound}, got {value}")
-        n = burn_in + thin * n_samples
-        if self.max_proposals is not None and n > self.max_proposals:
+        where = "GlobalSampler.sample"
+        at_least(where, 1, n_samples=n_samples, thin=thin, n_chains=n_chains)
+        at_least(where, 0, burn_in=burn_in)
+        if n_samples % n_chains:
             raise ValueError(
-                "GlobalSampler.sample: burn_in + thin * n_samples must be <= max_proposals = "
+                f"{where}: n_samples must be a multiple of n_chains = {n_chains}, got {n_samples}"
+            )
+        prompts = (self.model, input_ids, attention_mask)
+        options = {**self._options, "prompt_ids": prompt_ids, "seed": seed, "progress": progress}
+        if self.method == "rejection" and not callable(self.target):
+            return self._by_rejection(prompts, n_samples, options)
+        n = n_chains * (burn_in + thin * (n_samples // n_chains))
+        if self.method == "sir":
+            n = self.max_proposals or max(20 * n_samples, 100)
+        elif self.max_proposals is not None and n > self.max_proposals:
+            raise ValueError(
+                f"{where}: n_chains * burn_in + thin * n_samples must be <= max_proposals = "
                 f"{self.max_proposals}, got {n}"
             )
-        options: dict[str, Any] = {**self._options, "prompt_ids": prompt_ids, "progress": progress}
-        generation = generate(
-            self.model,
-            input_ids,
-            attention_mask,
-            adaptor=self.adaptor,
-            seed=seed,
-            num_return_sequences=n,
-            **options,
-        )
-        log_weight = self._log_weight(generation).view(-1, n)
-        states = chain(log_weight, seed=seed, sequence_ids=generation.prompt_ids)
-        last = burn_in + thin * torch.arange(1, n_samples + 1, device=log_weight.device) - 1
-        held = states.index[:, last]
-        index = held + n * torch.arange(len(held), device=held.device)[:, None]
-        weightless = log_weight.gather(1, held) == -torch.inf
-        samples = GlobalSamples(
-            generation,
-            torch.where(weightless, -1, index),
-            states.accepted,
-            log_weight,
-            diagnostics(log_weight, states),
-        )
+        generation = generate(*prompts, num_return_sequences=n, **options)
+        weight = log_weight(generation, self.target, unfinished=self.unfinished).view(-1, n)
+        if self.method == "sir":
+            draw, accepted, judged = by_weight(weight, n_samples, seed, generation.prompt_ids)
+        else:
+            names, last = generation.prompt_ids, burn_in + thin * torch.arange(1, n + 1) - 1
+            last = last[: n_samples // n_chains].to(weight.device)
+            draw, accepted, judged = by_chains(weight, last, n_chains, seed, names)
+        first = n * torch.arange(len(weight), device=weight.device)[:, None]
+        weightless = weight.gather(1, draw) == -torch.inf
+        index = torch.where(weightless, -1, first + draw)
+        samples = GlobalSamples(generation, index, accepted, weight, judged)
         if bool(weightless.any()):
-            raise NotEnoughSamples(samples, log_weight.numel())
+            raise NotEnoughSamples(samples, weight.numel())
         return samples
 
-    def _log_weight(self, out: Generation) -> Tensor:
-        """Return ln target − ln proposal law of every string, float64 [N]."""
-        if self.target == "power":
-            weight = out.log_z
-        elif self.target == "kept_mass":
-            weight = out.log_kept
-        elif self.target == "base":
-            weight = out.log_p - out.log_q
-        else:
-            given = self.target(out)
-            if not isinstance(given, Tensor) or given.shape != out.log_q.shape:
-                got = list(given.shape) if isinstance(given, Tensor) else type(given).__name__
-                raise ValueError(
-                    f"GlobalSampler: target must return a Tensor [N] = [{len(out)}], got {got}"
-                )
-            weight = given.to(out.log_q) - out.log_q
-        dead = out.status != 0
-        if self.unfinished == "reject":
-            dead = dead | ~out.finished
-        return torch.where(dead, -torch.inf, weight)
-
-
-def _check_power(adaptors: Sequence[Adaptor]) -> None:
-    temperatures = [a.temperature for a in adaptors]
-    if 0 in temperatures:
-        raise ValueError(
-            'GlobalSampler: temperature must be > 0 for target "power", got 0 (greedy decoding '
-            "has no power law)"
+    def _by_rejection(
+        self, prompts: tuple[Any, ...], n_samples: int, options: dict[str, Any]
+    ) -> GlobalSamples:
+        assert not callable(self.target)
+        out = reject(
+            *prompts,
+            n_samples=n_samples,
+            factor=REJECTION_FACTORS[self.target],
+            max_proposals=self.max_proposals,
+            keep_unfinished=self.unfinished == "prefix",
+            **options,
         )
-    if max(temperatures, default=1.0) > 1:
-        warnings.warn(
-            f'GlobalSampler: with temperature {max(temperatures)} > 1 the target "power" depends '
-            "on max_new_tokens: without a length cap its normaliser is in general infinite",
-            UserWarning,
-            stacklevel=3,
-        )
+        samples = GlobalSamples(*out.samples)
+        if bool((samples.index < 0).any()):
+            raise NotEnoughSamples(samples, out.n_proposals)
+        return samples

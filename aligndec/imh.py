@@ -16,6 +16,7 @@ from aligndec._imh_association import cramers_v
 from aligndec._imh_checks import log_weights, names, with_uniforms
 from aligndec._imh_diagnostics import Diagnostics, diagnostics
 from aligndec._imh_pool import Resampled, resample, sir
+from aligndec._targets import log_weight
 from aligndec.backend import current_ops
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "chain",
     "cramers_v",
     "diagnostics",
+    "log_weight",
     "resample",
     "sir",
 ]

@@ -31,7 +31,9 @@ class StepLM(Protocol):
 
     Optional, found by `hasattr`: `pad_token_id` (int or None); `extend(tokens [B, k], state) ->
     (logits [B, k, V], state)`, several known tokens at once (scoring is faster with it);
-    `score(ids, mask) -> log_p` per token; `rollback(state, n)`.
+    `join(first, second) -> state`, the rows of two states, which may be of different lengths
+    (rejection then keeps its batch full); `score(ids, mask) -> log_p` per token;
+    `rollback(state, n)`.
     """
 
     @property
@@ -147,6 +149,17 @@ class FunctionLM:
         """Gather rows into new buffers."""
         index = index.to(self.device)
         return _Prefix(state.ids[index], state.mask[index], state.length)
+
+    def join(self, first: _Prefix, second: _Prefix) -> _Prefix:
+        """Stack rows; the shorter prefixes get padding on their left."""
+        length = max(first.length, second.length)
+
+        def padded(state: _Prefix, name: str) -> Tensor:
+            used: Tensor = getattr(state, name)[:, : state.length]
+            return torch.nn.functional.pad(used, (length - state.length, 0))
+
+        ids, mask = (torch.cat([padded(s, n) for s in (first, second)]) for n in ("ids", "mask"))
+        return _Prefix(ids, mask, length)
 
     def _logits(self, state: _Prefix) -> Tensor:
         ids, mask = state.ids[:, : state.length], state.mask[:, : state.length]

@@ -132,6 +132,17 @@ class SequenceState:
             pad_token_id=self.pad_token_id,
         )
 
+    def join(self, other: SequenceState) -> SequenceState:
+        """Return a new state with the rows of this one and then those of `other`."""
+        return SequenceState(
+            sums=torch.cat([self.sums, other.sums], 1),
+            length=torch.cat([self.length, other.length]),
+            finished=torch.cat([self.finished, other.finished]),
+            sequence_ids=torch.cat([self.sequence_ids, other.sequence_ids]),
+            eos=self.eos,
+            pad_token_id=self.pad_token_id,
+        )
+
     @property
     def sum_log_p(self) -> Tensor:
         """Σ log_p, float64 [B]."""

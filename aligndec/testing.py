@@ -7,8 +7,9 @@ from torch import Tensor
 
 from aligndec import _checks as check
 from aligndec import reference
+from aligndec._check_step_lm import check_step_lm
 from aligndec._params import adaptor_params
-from aligndec._toy import Strings, TableLM, check_step_lm, enumerate_strings
+from aligndec._toy import Strings, TableLM, enumerate_strings
 from aligndec.adaptors import Adaptor, PackedAdaptors
 from aligndec.backend import current_ops
 

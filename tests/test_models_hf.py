@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aligndec._toy import check_step_lm
+from aligndec._check_step_lm import check_step_lm
 from aligndec.models import HFCausalLM, as_step_lm
 
 transformers = pytest.importorskip("transformers")
@@ -44,7 +44,21 @@ def tiny(kind, seed=0, **more):
 @pytest.mark.parametrize("kind", KINDS)
 def test_conforms(kind):
     # Prompts of up to 7 tokens and 6 steps: the sliding window of 4 is full and moves.
-    check_step_lm(HFCausalLM(tiny(kind)), steps=6, atol=2e-5)
+    lm = HFCausalLM(tiny(kind))
+    assert hasattr(lm, "join") == (kind in ("Llama", "GPT2", "GPTNeoX", "Bloom"))
+    check_step_lm(lm, steps=6, atol=2e-5)
+
+
+def test_join_drops_columns_that_no_row_uses():
+    lm = HFCausalLM(tiny("Llama"))
+    ids = torch.tensor([[3, 4, 5, 6], [0, 0, 0, 7]])
+    _, state = lm.prefill(ids, ids != 0)
+    short = lm.select(state, torch.tensor([1]))
+    joined = lm.join(short, lm.select(short, torch.tensor([0, 0])))
+    assert joined.length == 1
+    tokens = torch.tensor([9, 9, 9])
+    alone = lm.step(tokens[:1], short)[0].expand(3, V)
+    torch.testing.assert_close(lm.step(tokens, joined)[0], alone, atol=2e-5, rtol=0)
 
 
 def test_special_tokens_are_the_models_own():

@@ -1,0 +1,56 @@
+"""What every loop over a model settles before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_ids
+from aligndec.adaptors import Adaptor
+from aligndec.models import StepLM, as_step_lm
+
+__all__ = ["Prepared", "prepare"]
+
+
+class Prepared(NamedTuple):
+    """Checked arguments: prompts `ids` int64, `mask` bool [P, T], their `names` int64 [P]."""
+
+    lm: StepLM
+    ids: Tensor
+    mask: Tensor
+    names: Tensor
+    adaptors: tuple[Adaptor, ...]
+    eos: tuple[int, ...]
+    pad: int
+
+
+def prepare(
+    function: str,
+    model: Any,
+    input_ids: Prompts,
+    attention_mask: Tensor | None,
+    *,
+    adaptor: Adaptor | Sequence[Adaptor],
+    prompt_ids: Tensor | Sequence[int] | None,
+    eos_token_id: int | Sequence[int] | None,
+    pad_token_id: int | None,
+    at_least_one: dict[str, int | None],
+) -> Prepared:
+    """Check the arguments that `generate` and its relatives share."""
+    for name, value in at_least_one.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{function}: {name} must be >= 1, got {value}")
+    lm = as_step_lm(model)
+    eos = lm.eos_token_id if eos_token_id is None else eos_token_id
+    eos = token_ids(f"{function}: eos_token_id", eos, lm.vocab_size)
+    pad = pad_id(function, lm, eos, pad_token_id)
+    ids, mask = as_prompts(function, input_ids, attention_mask, lm.vocab_size, pad)
+    adaptors = (adaptor,) if isinstance(adaptor, Adaptor) else tuple(adaptor)
+    if not all(isinstance(a, Adaptor) for a in adaptors):
+        raise TypeError(f"{function}: adaptor must be an Adaptor or P of them, got {adaptor}")
+    if not isinstance(adaptor, Adaptor) and len(adaptors) != len(ids):
+        raise ValueError(f"{function}: adaptor must be one or P = {len(ids)}, got {len(adaptors)}")
+    names = prompt_names(function, prompt_ids, len(ids))
+    return Prepared(lm, ids, mask, names, adaptors, eos, pad)

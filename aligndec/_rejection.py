@@ -1,0 +1,112 @@
+"""Exact independent strings by rejection, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aligndec._imh_diagnostics import of_rejection
+from aligndec._prepare import prepare
+from aligndec._prompts import Prompts, token_bar, trim
+from aligndec._rejection_loop import NO_DRAW, Group
+from aligndec.adaptors import Adaptor, rows_of
+from aligndec.generation import Generation
+from aligndec.state import SUMS
+
+__all__ = ["Rejected", "reject"]
+
+
+class Rejected(NamedTuple):
+    """Fields of `GlobalSamples`, and how many proposals all prompts took."""
+
+    samples: tuple[Any, ...]
+    n_proposals: int
+
+
+def reject(
+    model: Any,
+    input_ids: Prompts,
+    attention_mask: Tensor | None,
+    *,
+    adaptor: Adaptor | Sequence[Adaptor],
+    n_samples: int,
+    factor: str,
+    max_proposals: int | None,
+    keep_unfinished: bool,
+    max_new_tokens: int,
+    seed: int,
+    prompt_ids: Tensor | Sequence[int] | None,
+    batch_size: int | None,
+    eos_token_id: int | Sequence[int] | None,
+    pad_token_id: int | None,
+    progress: bool,
+) -> Rejected:
+    """Return the first `n_samples` accepted draws of every prompt.
+
+    Draw d of a prompt passes step t with probability exp(`factor` of that step), by its own random
+    number (stream 4, position t); it stops where it fails. So what is accepted is a function of
+    (seed, prompt id, d), whatever the batch.
+    """
+    given = prepare(
+        *("GlobalSampler.sample", model, input_ids, attention_mask),
+        adaptor=adaptor,
+        prompt_ids=prompt_ids,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+        at_least_one={"max_new_tokens": max_new_tokens, "batch_size": batch_size},
+    )
+    n_prompts, most = len(given.ids), max_proposals or NO_DRAW
+    slots = batch_size or n_prompts * n_samples
+    bar = token_bar("reject", n_prompts * n_samples, "str") if progress else None
+    params, parts = rows_of(given.adaptors), []
+    for first in range(0, n_prompts, slots):
+        part = slice(first, min(first + slots, n_prompts))
+        group = Group(
+            given=given,
+            names=given.names[part],
+            params=params if len(params) == 1 else params[part],
+            factor=factor,
+            n_samples=n_samples,
+            most=most,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            slots=slots,
+            keep_unfinished=keep_unfinished,
+            bar=bar,
+        )
+        group.run(*trim(given.ids[part], given.mask[part]))
+        parts.append(group.result(first))
+    if bar is not None:
+        bar.close()
+    prompt, rank, draw, tokens, length, finished, sums = (
+        torch.cat(column) for column in zip(*(p[:-1] for p in parts), strict=True)
+    )
+    n_drawn, device = torch.cat([p[-1] for p in parts]), prompt.device
+    width = max(1, int(length.max()) if len(length) else 1)
+    generation = Generation(
+        tokens=tokens[:, :width].contiguous(),
+        input_ids=given.ids.to(device),
+        attention_mask=given.mask.to(device),
+        prompt_ids=given.names.to(device),
+        prompt_index=prompt,
+        draw=draw,
+        length=length,
+        finished=finished,
+        status=torch.zeros_like(length),
+        **dict(zip(SUMS, sums.t().contiguous(), strict=True)),
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=given.pad,
+        eos_token_id=given.eos,
+        adaptors=given.adaptors,
+    )
+    index = torch.full((n_prompts, n_samples), -1, dtype=torch.int64, device=device)
+    index[prompt, rank] = torch.arange(len(prompt), device=device)
+    number = torch.arange(int(n_drawn.max()), device=device)
+    left = torch.where(number < n_drawn[:, None], -torch.inf, torch.nan).double()
+    left[prompt, draw] = 0.0
+    judged = of_rejection((index >= 0).sum(1), n_drawn)
+    return Rejected((generation, index, left == 0.0, left, judged), int(n_drawn.sum()))
