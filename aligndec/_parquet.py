@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aligndec._tq_generation import TransferQGeneration
 from aligndec.adaptors import Adaptor
 from aligndec.generation import Generation
 
@@ -21,6 +22,7 @@ _FORMAT = 1
 _INT = ("draw", "length", "status")
 _SUMS = ("log_p", "log_q", "log_z", "log_kept", "kl")
 _OPTIONAL = ("log_p_ref",)
+_BASE = frozenset(f.name for f in dataclasses.fields(Generation))
 _PER_TOKEN = tuple(f"token_{name}" for name in (*_SUMS, "log_p_ref"))
 
 
@@ -76,7 +78,12 @@ def write_generation(generation: Generation, path: Path) -> None:
         if value is not None:
             flat = value.dim() == 1
             columns[name] = pa.array(value.numpy()) if flat else _ragged(pa, value, g.length)
+    own = {f.name: getattr(g, f.name) for f in dataclasses.fields(g) if f.name not in _BASE}
+    for name, value in own.items():  # what a reward brings: a column per sum, counters beside
+        if isinstance(value, Tensor):
+            columns[name] = pa.array(value.numpy())
     metadata = {
+        "own": {k: None if isinstance(v, Tensor) else v for k, v in own.items()},
         "format": _FORMAT,
         "version": __version__,
         "seed": g.seed,
@@ -133,7 +140,10 @@ def read_generation(path: Path) -> Generation:
     for name in _PER_TOKEN:
         if name in names:
             fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
-    return Generation(
+    own = meta.get("own", {})
+    fields |= {name: flat(name) if value is None else value for name, value in own.items()}
+    kind = TransferQGeneration if own else Generation
+    return kind(
         tokens=_padded(table["tokens"], meta["width"], pad, torch.int64),
         input_ids=input_ids,
         attention_mask=attention_mask,
