@@ -62,6 +62,7 @@ LIMITS: dict[str, Limit] = {
     "generate, speed": Limit(">=", 1.3),
     "generate, outside": Limit(">=", 10.0),
     "generate, share": Limit("<=", 0.05),
+    "transfer_q": Limit(">=", 6.0),
 }
 
 # 5 kinds x 5 temperatures, the shape of a sweep.

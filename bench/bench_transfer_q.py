@@ -1,0 +1,174 @@
+"""Transfer Q* against the public algorithm of its paper on SmolLM2, CPU.
+
+    python bench/bench_transfer_q.py --json bench/results/transfer_q-cpu.json
+
+The public algorithm takes one prompt at a time. For every token it takes the top k of the last
+logits (whose one-row cache it keeps), lets `model.generate` continue prompt + text + candidate
+greedily for 20 tokens, which reads k whole prefixes again, decodes and rewards the texts, and
+commits the largest logit + weight · reward. `TransferQ(compat="official")` makes the same choices
+for all prompts in one batch. Model, reward, prompts and process are the same; strings are compared
+first, and the counters with the engineered formulas.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from inputs import PROMPTS, REAL
+from report import Load, Row, save, show
+
+from aligndec.cli import model_store
+from aligndec.cli.console import CliError
+from aligndec.cli.prompts import encode
+from aligndec.rewards import TextReward
+from aligndec.transfer_q import TransferQ, TransferQGeneration
+
+K, AHEAD, TOKENS, WEIGHT = 10, 20, 16, 1.0
+
+
+def variety(texts: list[str]) -> list[float]:
+    """Share of different words: cheap, so that the time is the models'."""
+    words = [text.lower().split() for text in texts]
+    return [len(set(w)) / max(1, len(w)) for w in words]
+
+
+class Public:
+    """The public algorithm, prompt by prompt."""
+
+    def __init__(self, model: Any, reward: TextReward) -> None:
+        from transformers import GenerationConfig
+
+        self.model, self.reward = model, reward
+        own = model.generation_config
+        pad = own.pad_token_id
+        self.config = GenerationConfig(
+            max_new_tokens=AHEAD, do_sample=False, eos_token_id=own.eos_token_id, pad_token_id=pad
+        )
+
+    @torch.no_grad()
+    def __call__(self, prompt: list[int], tokens: int) -> list[int]:
+        text: list[int] = []
+        out = self.model(input_ids=torch.tensor([prompt]), use_cache=True, logits_to_keep=1)
+        for _ in range(tokens):
+            logits, order = out.logits[0, -1].topk(K)
+            prefix = torch.tensor([prompt + text]).expand(K, -1)
+            rows = torch.cat([prefix, order[:, None]], 1)
+            rolled = self.model.generate(
+                rows, attention_mask=torch.ones_like(rows), generation_config=self.config
+            )
+            texts = rolled[:, len(prompt) :].tolist()
+            score = logits + WEIGHT * torch.tensor(self.reward([prompt] * K, texts))
+            text.append(int(order[score.argmax()]))
+            out = self.model(
+                input_ids=torch.tensor([text[-1:]]),
+                past_key_values=out.past_key_values,
+                use_cache=True,
+            )
+        return text
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    out = call()
+    return out, time.perf_counter() - start
+
+
+def check(out: TransferQGeneration, theirs: list[list[int]], prompts: list[list[int]]) -> str:
+    """Compare strings and counters; return how many strings are equal."""
+    tokens = len(theirs[0])
+    equal = sum(a == b for a, b in zip(out.completions(), theirs, strict=True))
+    # In float32 the batch moves logits in their last bits, so a greedy rollout may take the other
+    # side of a near-tie; more than one string in eight would be another algorithm.
+    if equal < len(theirs) - max(1, len(theirs) // 8):
+        raise AssertionError(f"bench_transfer_q: {equal} of {len(theirs)} strings are equal")
+    forwards = 1 + tokens * AHEAD
+    read = sum(map(len, prompts)) + len(prompts) * tokens * K * AHEAD
+    if out.model_forwards > forwards or out.model_tokens > read:  # fewer where rollouts ended
+        raise AssertionError(
+            f"bench_transfer_q: forwards and tokens must be <= {forwards} and {read}, got "
+            f"{out.model_forwards} and {out.model_tokens}"
+        )
+    return (
+        f"{equal} of {len(theirs)} strings equal; forwards {out.model_forwards} of {forwards}, "
+        f"tokens {out.model_tokens} of {read}"
+    )
+
+
+def measure(threads: int, *, tokens: int = TOKENS, n_prompts: int = 8, repeats: int = 1) -> Row:
+    """Both algorithms in turns, best of `repeats` after a first short run."""
+    loaded = model_store.load(None)
+    torch.set_num_threads(threads)
+    prompts = encode(loaded.tokenizer, list(PROMPTS[:n_prompts]))
+    reward = TextReward(variety, loaded.tokenizer)
+    decoder = TransferQ(
+        loaded.model, reward, k=K, alpha=1 / WEIGHT, rollout_tokens=AHEAD, compat="official"
+    )
+    public = Public(loaded.model, reward)
+
+    def ours(length: int) -> TransferQGeneration:
+        return decoder.generate(prompts, max_new_tokens=length)
+
+    def theirs(length: int) -> list[list[int]]:
+        return [public(prompt, length) for prompt in prompts]
+
+    ours(1)
+    public(prompts[0], 1)
+    best = {"ours": float("inf"), "theirs": float("inf")}
+    for _ in range(repeats):
+        out, seconds = timed(lambda: ours(tokens))
+        best["ours"] = min(best["ours"], seconds)
+        texts, seconds = timed(lambda: theirs(tokens))
+        best["theirs"] = min(best["theirs"], seconds)
+    print(check(out, texts, prompts))
+    ratio = best["theirs"] / best["ours"]
+    shape = (len(prompts), K, AHEAD, tokens)
+    name = ("transfer_q", f"k={K}, L={AHEAD}", REAL, shape, threads, "public algorithm")
+    return Row(*name, ratio, best["ours"], best["theirs"], repeats)
+
+
+@pytest.mark.skipif(model_store.default_gguf() is None, reason=model_store.INSTALL)
+def test_transfer_q(rows: list[Row]) -> None:
+    before = torch.get_num_threads()
+    try:
+        rows.append(measure(2, tokens=4))
+    finally:
+        torch.set_num_threads(before)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the results here")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="tokens per string")
+    parser.add_argument("--prompts", type=int, default=8, choices=range(1, 9))
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[2])
+    options = parser.parse_args()
+    load = Load()
+    try:
+        rows = [
+            measure(
+                threads,
+                tokens=options.tokens,
+                n_prompts=options.prompts,
+                repeats=options.repeats,
+            )
+            for threads in options.threads
+        ]
+    except CliError as error:
+        print(f"bench_transfer_q: {error}", file=sys.stderr)
+        return 1
+    print(show(rows))
+    print(f"others used {load.others()} cores meanwhile")
+    if options.json:
+        save(options.json, rows, load)
+        print(f"wrote {options.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
