@@ -11,7 +11,10 @@ from torch import Tensor
 from aligndec import _checks as check
 from aligndec._columns import whole
 from aligndec._op_types import Ops
+from aligndec._step_types import Step
 from aligndec._tq_reference import MODES
+from aligndec.adaptors import Adaptor, row_of
+from aligndec.errors import BadLogitsError
 
 __all__ = ["Candidates", "Choice", "Steps", "Value"]
 
@@ -75,7 +78,9 @@ class Steps:
         Raises
         ------
         ValueError
-            k out of range; a row with NaN or +inf, or without any token.
+            k out of range.
+        BadLogitsError
+            A row with NaN or +inf, or without any token (on the CPU; on CUDA its tokens are −1).
         """
         name = "transfer_q.candidates"
         ops = self._table()
@@ -85,10 +90,10 @@ class Steps:
             raise ValueError(f"{name}: k must be in [1, V] = [1, {valid}], got {k}")
         token, log_p, status = ops.candidates(logits.detach(), k, valid)
         if token.is_cpu and bool((status != 0).any()):
-            raise ValueError(
-                f"{name}: logits must be finite or -inf with at least one finite value per row, "
-                f"got bad rows {status.nonzero()[:8, 0].tolist()}"
-            )
+            rows = status.nonzero()[:, 0].tolist()
+            first = token[:, 0].clamp(min=0)
+            step = ops.adaptor_score(logits.detach(), row_of(Adaptor()), None, valid, first, None)
+            raise BadLogitsError(rows, Step(*step[:9]), name)
         return Candidates(token, log_p)
 
     def value(

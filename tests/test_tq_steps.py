@@ -84,9 +84,11 @@ def test_candidates_refuse(backend: str) -> None:
     for bad in (NAN, INF):
         broken = x.clone()
         broken[1, 2] = bad
-        with pytest.raises(ValueError, match=r"bad rows \[1\]"):
+        with pytest.raises(ad.BadLogitsError, match=r"candidates: .* row 1: NaN") as caught:
             tq.candidates(broken, 2)
-    with pytest.raises(ValueError, match=r"bad rows \[0\]"):
+        assert caught.value.rows == [1]
+        assert caught.value.step.status.tolist() == [0, 1, 0]
+    with pytest.raises(ad.BadLogitsError, match=r"row 0: no token left"):
         tq.candidates(torch.full((1, 4), -INF), 2)
     assert tq.candidates(x[:0], 2).token.shape == (0, 2)
 
