@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aligndec import rng
 from aligndec._books import Books, books
+from aligndec._mirostat import mirostat_next, mirostat_params
 from aligndec._weights import read_rows
 
 __all__ = [
@@ -67,6 +68,8 @@ def adaptor_step(
     nine tensors [B]
         token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status.
     """
+    if sums is not None:
+        params = mirostat_params(params, sums[5])
     law = books(logits, params, allowed, valid_vocab)
     y = tokens
     if y is None:
@@ -85,7 +88,8 @@ def adaptor_step(
         if not (strict and bool(failed.any())):
             drawn = (status == 0) | (status == 3)
             step = torch.stack([log_p, log_q, log_z, log_kept, kl])
-            sums.copy_(torch.where(drawn, sums + step, sums))
+            sums[5] = torch.where(drawn, mirostat_next(params, sums[5], step), sums[5])
+            sums[:5] = torch.where(drawn, sums[:5] + step, sums[:5])
             length.add_(drawn.to(length.dtype))
             ended = drawn & torch.isin(token, eos) if eos is not None else torch.zeros_like(drawn)
             finished.logical_or_(ended | failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Records:
     def write_sums(self, batch: _Batch) -> None:
         """Store where the rows of a batch stand; written again for rows that go on."""
         rows = batch.rows
-        self.sums[: len(SUMS)].index_copy_(1, rows, batch.sums.sums)
+        self.sums[: len(SUMS)].index_copy_(1, rows, batch.sums.sums[: len(SUMS)])
         if batch.log_p_ref is not None:
             self.sums[-1].index_copy_(0, rows, batch.log_p_ref)
         self.length.index_copy_(0, rows, batch.sums.length)
@@ -214,7 +214,9 @@ class Decoder:
         return _Batch(
             rows=batch.rows[live],
             sums=batch.sums.select(live),
-            adaptor=PackedAdaptors(params[live] if many else params, len(live)),
+            adaptor=replace(
+                batch.adaptor, params=params[live] if many else params, batch=len(live)
+            ),
             status=batch.status[live],
             log_p_ref=None if batch.log_p_ref is None else batch.log_p_ref[live],
             logits=batch.logits,  # replaced by the next step

@@ -73,7 +73,7 @@ class Frontend(ScoreFrontend):
         if logits.requires_grad:
             logits = logits.detach()
         batch, device = logits.shape[0], logits.device
-        params = adaptor_params("sample", adaptor, (batch,), device)
+        params = adaptor_params("sample", adaptor, (batch,), device, state)
         strict = is_strict(strict, logits)
         seeds = position_ids = sums = length = finished = eos = None
         pad = position = 0

@@ -9,17 +9,25 @@ import torch
 from torch import Tensor
 
 from aligndec.adaptors import Adaptor, PackedAdaptors, as_list, row_of, rows_of
+from aligndec.state import SequenceState
 
 __all__ = ["adaptor_params", "grid_params"]
 
 
 def adaptor_params(
-    function: str, adaptor: Any, shape: Sequence[int], device: torch.device
+    function: str,
+    adaptor: Any,
+    shape: Sequence[int],
+    device: torch.device,
+    state: SequenceState | None = None,
 ) -> Tensor:
     """Parameters float64 [1 | N, 13] on `device` for N results of the given shape.
 
-    A sequence has one adaptor per result, or one per index of the first dimension.
+    A sequence has one adaptor per result, or one per index of the first dimension. Stateful ones
+    are refused without a state.
     """
+    if state is None or device.type != "cpu":
+        _refuse_stateful(function, "adaptor", adaptor, state)
     if isinstance(adaptor, Adaptor):
         return _row_on(function, adaptor, device)
     if isinstance(adaptor, PackedAdaptors):
@@ -42,11 +50,29 @@ def adaptor_params(
 
 def grid_params(function: str, adaptors: Any, device: torch.device) -> Tensor:
     """Parameters float64 [A, 13] on `device` of A adaptors that each serve every row."""
+    _refuse_stateful(function, "adaptors", adaptors, None)
     if isinstance(adaptors, PackedAdaptors):
         params = _packed(function, "adaptors", adaptors, device)
         return params.expand(adaptors.batch, -1).contiguous()
     listed = as_list(function, adaptors, "adaptors", "a sequence of Adaptors")
     return _sent(function, rows_of(listed), device)
+
+
+def _refuse_stateful(function: str, name: str, adaptor: Any, state: SequenceState | None) -> None:
+    """Refuse mirostat where nothing carries its threshold."""
+    several = isinstance(adaptor, Sequence)
+    if not any(getattr(a, "stateful", False) for a in (adaptor if several else (adaptor,))):
+        return
+    if state is None:
+        raise ValueError(
+            f"{function}: {name} must be without mirostat_tau where there is no state, got "
+            "mirostat_tau > 0 (its kept set depends on the string: pass a SequenceState to sample "
+            "or score)"
+        )
+    raise ValueError(
+        f"{function}: {name} must be without mirostat_tau on CUDA, got mirostat_tau > 0 (the CPU "
+        "kernel and the reference have it)"
+    )
 
 
 def _packed(function: str, name: str, adaptors: PackedAdaptors, device: torch.device) -> Tensor:

@@ -76,6 +76,7 @@ def reject(
             slots=slots,
             keep_unfinished=keep_unfinished,
             bar=bar,
+            stateful=any(a.stateful for a in given.adaptors),
         )
         group.run(*trim(given.ids[part], given.mask[part]))
         parts.append(group.result(first))

@@ -66,6 +66,7 @@ class Group:
     slots: int
     keep_unfinished: bool
     bar: Any
+    stateful: bool
     records: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def run(self, ids: Tensor, mask: Tensor) -> None:
@@ -120,7 +121,7 @@ class Group:
         """Draw a token for every live row and decide on it; return what is fed to the model."""
         params = self.params if len(self.params) == 1 else self.params[rows.prompt]
         at = rows.sums.length.clone()
-        adaptor = PackedAdaptors(params, len(at))
+        adaptor = PackedAdaptors(params, len(at), self.stateful)
         step = sample(rows.logits, adaptor, seed=self.seed, state=rows.sums, strict=False)
         token = step.token.clamp(min=0)
         column = at.clamp(max=self.max_new_tokens - 1)[:, None]
@@ -147,7 +148,8 @@ class Group:
         before = self.accepted.clamp(max=self.n_samples).sum()
         self.accepted += torch.bincount(prompt, minlength=size)
         self.highest.scatter_reduce_(0, prompt, draw, "amax")
-        ended = (rows.sums.length[index], rows.sums.finished[index], rows.sums.sums[:, index].t())
+        sums = rows.sums.sums[: len(SUMS), index].t()
+        ended = (rows.sums.length[index], rows.sums.finished[index], sums)
         self.records.append((prompt, draw, rows.tokens[index], *ended))
         if self.bar is not None:
             self.bar.update(int(self.accepted.clamp(max=self.n_samples).sum() - before))

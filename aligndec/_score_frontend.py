@@ -70,7 +70,7 @@ class ScoreFrontend:
         device = logits.device
         check.token_ids("score", tokens, vocab, device)
         shape = _broadcast("score", logits, tokens)
-        params = adaptor_params("score", adaptor, shape, device)
+        params = adaptor_params("score", adaptor, shape, device, state)
         valid = check.valid_ids("score", valid_vocab, vocab)
         strict = is_strict(strict, logits)
         if allowed is not None:

@@ -84,9 +84,11 @@ class Adaptor:
         The law on which sets are taken: p_τ (the meaning in transformers), or the one at τ = 1,
         the temperature then applying to the survivors.
     mirostat_tau : float
-        Reserved for target surprise (Basu et al. 2021); must be 0.
+        Mirostat 2: aim at this surprise per token, in nats. Keep tokens with −ln p̂ ≤ μ (the most
+        probable always); μ starts at 2 τ_m and falls by lr · (−ln p̂(y) − τ_m) with each token y.
+        0 is off. Alone or after a temperature; needs a `SequenceState`. Basu et al. 2021.
     mirostat_lr : float
-        Reserved for its learning rate (Basu et al. 2021).
+        Its learning rate, > 0. Basu et al. 2021.
     """
 
     temperature: float = 1.0
@@ -116,12 +118,12 @@ class Adaptor:
         sigma = self.top_n_sigma
         check(0.0 <= sigma < math.inf, "top_n_sigma", ">= 0 and finite", sigma)
         check(self.cut_on in ("scaled", "base"), "cut_on", "'scaled' or 'base'", self.cut_on)
-        check(
-            self.mirostat_tau == 0.0,
-            "mirostat_tau",
-            "0 (mirostat comes in a later version)",
-            self.mirostat_tau,
-        )
+        tau = self.mirostat_tau
+        check(0.0 <= tau < math.inf, "mirostat_tau", ">= 0 and finite", tau)
+        others = [f.name for f in FIELDS if getattr(self, f.name) != f.off]
+        others += ["cut_on"] if self.cut_on == "base" else []
+        alone = "0 together with " + ", ".join(others) + " (mirostat may follow a temperature only)"
+        check(tau == 0.0 or not others, "mirostat_tau", alone, tau)
         check(0.0 < self.mirostat_lr < math.inf, "mirostat_lr", "> 0", self.mirostat_lr)
         # Packed once: a tensor that every call passes as it is (also while compiling).
         with torch.inference_mode(False):
@@ -134,6 +136,11 @@ class Adaptor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+    @property
+    def stateful(self) -> bool:
+        """Whether the kept set depends on the tokens before: mirostat."""
+        return self.mirostat_tau > 0.0 and self.temperature > 0.0
 
     @classmethod
     def from_generation_config(cls, config: Any) -> Adaptor:
@@ -163,20 +170,16 @@ class Adaptor:
 class PackedAdaptors:
     """Adaptors as the kernels read them: made once by `pack`, used at every step.
 
-    Attributes
-    ----------
-    params : Tensor
-        float64 [1 | B, 13].
-    batch : int
-        B, the number of rows that they serve.
+    `params` float64 [1 | B, 13] for `batch` = B rows; `stateful`: whether one of them is.
     """
 
     params: Tensor
     batch: int
+    stateful: bool = False
 
     def to(self, device: str | torch.device) -> PackedAdaptors:
         """Return the same adaptors on `device`."""
-        return PackedAdaptors(self.params.to(device), self.batch)
+        return PackedAdaptors(self.params.to(device), self.batch, self.stateful)
 
 
 def pack(
@@ -209,11 +212,11 @@ def pack(
             raise ValueError(f"pack: adaptors must serve B = {batch} rows, got {adaptors.batch}")
         return adaptors.to(device)
     if isinstance(adaptors, Adaptor):
-        return PackedAdaptors(row_of(adaptors).to(device), batch)
+        return PackedAdaptors(row_of(adaptors).to(device), batch, adaptors.stateful)
     listed = as_list("pack", adaptors, "adaptors")
     if len(listed) != batch:
         raise ValueError(f"pack: adaptors must be 1 or B = {batch} Adaptors, got {len(listed)}")
-    return PackedAdaptors(rows_of(listed).to(device), batch)
+    return PackedAdaptors(rows_of(listed).to(device), batch, any(a.stateful for a in listed))
 
 
 def as_list(

@@ -25,8 +25,8 @@ class SequenceState:
     Attributes
     ----------
     sums : Tensor
-        float64 [5, B]: the rows behind `sum_log_p`, `sum_log_q`, `sum_log_z`, `sum_log_kept` and
-        `sum_kl`, which are views.
+        float64 [6, B]: the rows behind `sum_log_p`, `sum_log_q`, `sum_log_z`, `sum_log_kept`,
+        `sum_kl` and `mu`, which are views.
     length : Tensor
         int64 [B], tokens counted, end token included.
     finished : Tensor
@@ -93,8 +93,10 @@ class SequenceState:
             raise ValueError(
                 f"SequenceState.start: sequence_ids must be int64 [B] = [{batch}], got {got}"
             )
+        sums = torch.zeros(len(SUMS) + 1, batch, dtype=torch.float64, device=device)
+        sums[-1] = torch.nan
         return SequenceState(
-            sums=torch.zeros(len(SUMS), batch, dtype=torch.float64, device=device),
+            sums=sums,
             length=torch.zeros(batch, dtype=torch.int64, device=device),
             finished=torch.zeros(batch, dtype=torch.bool, device=device),
             sequence_ids=sequence_ids.to(device),
@@ -167,3 +169,8 @@ class SequenceState:
     def sum_kl(self) -> Tensor:
         """Σ kl, float64 [B]."""
         return self.sums[4]
+
+    @property
+    def mu(self) -> Tensor:
+        """Threshold of mirostat in nats, float64 [B]; NaN before the first token under it."""
+        return self.sums[5]

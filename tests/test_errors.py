@@ -77,11 +77,6 @@ def test_adaptor_at_its_limits(fields: dict[str, float]) -> None:
         assert ad.sample(X, ad.Adaptor(**fields), **AT).status.eq(0).all()
 
 
-def test_mirostat_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="mirostat"):
-        ad.Adaptor(mirostat_tau=3.0)
-
-
 LOGITS = [
     X.tolist(),
     X.long(),

@@ -41,7 +41,7 @@ def params(count: int) -> Tensor:
 
 def step_args(logits: Tensor, rows: int, state: bool = False, **given: object) -> tuple:
     n = logits.shape[0]
-    sums = torch.zeros(5, n, dtype=torch.float64) if state else None
+    sums = torch.zeros(6, n, dtype=torch.float64) if state else None
     length = torch.zeros(n, dtype=torch.int64) if state else None
     finished = torch.zeros(n, dtype=torch.bool) if state else None
     eos = torch.tensor([2, 5]) if state else None

@@ -8,12 +8,13 @@
 
 namespace aligndec::core {
 
-constexpr int kSums = 5;  // log_p, log_q, log_z, log_kept, kl
+constexpr int kSums = 5;               // log_p, log_q, log_z, log_kept, kl
+constexpr int kStateRows = kSums + 1;  // and the threshold of mirostat
 
 ALIGNDEC_HD bool is_bad(int64_t status) { return status == kBadLogit || status == kNoToken; }
 
-// Adds one step to entry i of sums [5, batch]. A bad row keeps its sums and ends; a finished one
-// stays as it is.
+// Adds one step to entry i of sums [kStateRows, batch]. A bad row keeps its sums and ends; a
+// finished one stays as it is.
 ALIGNDEC_HD void commit_step(double* sums, int64_t batch, int64_t i, int64_t* length,
                              bool* finished, const int64_t* eos, int64_t n_eos, int64_t status,
                              int64_t token, const double (&fields)[kSums]) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/draw.h"
+#include "core/mirostat.h"
 #include "core/philox.h"
 #include "core/state.h"
 #include "cpu/isa.h"
@@ -84,6 +85,7 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
   const RowBatch& batch = args.batch;
   ws.reserve(batch.n);
   const int64_t* length = args.state.sums ? args.state.length : nullptr;
+  const double* mu = args.state.sums ? args.state.sums + core::kSums * args.count : nullptr;
   int64_t known_row = -1;
   const double* known_params = nullptr;
   RowCut cut{};
@@ -96,7 +98,7 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
     const int64_t at = args.row_of ? args.row_of[i] : i;
     const double* params = batch.params + i * batch.params_stride;
     const RowInput<T> row = row_input<T>(batch, at);
-    const core::Rule rule(params);
+    const core::Rule rule = core::string_rule(params, mu ? mu + i : nullptr);
     if (at != known_row) kernel.scan(row, ws);
     if (at != known_row || params != known_params) cut = kernel.cut(row, ws, rule);
     known_row = at;
@@ -124,6 +126,8 @@ void commit(const StepArgs& args) {
     const double fields[] = {out.log_p[i], out.log_q[i], out.log_z[i], out.log_kept[i], out.kl[i]};
     core::commit_step(state.sums, args.count, i, state.length, state.finished, state.eos,
                       state.n_eos, out.status[i], out.token[i], fields);
+    core::commit_threshold(state.sums + core::kSums * args.count + i,
+                           args.batch.params + i * args.batch.params_stride, out.status[i], fields);
   }
 }
 

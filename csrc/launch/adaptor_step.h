@@ -33,7 +33,7 @@ struct BitSource {
   int64_t position;
 };
 
-// Running sums of a batch, one entry a string; sums [5, batch].
+// Running sums of a batch, one entry a string; sums [core::kStateRows, batch].
 struct StateRef {
   double* sums;  // null: no state
   int64_t* length;

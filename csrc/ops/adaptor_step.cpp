@@ -106,9 +106,9 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
     TORCH_CHECK_VALUE(length && finished, kOp,
                       ": sums, length and finished must be given together");
     TORCH_CHECK_VALUE(sums->scalar_type() == at::kDouble && sums->dim() == 2 &&
-                          sums->size(0) == core::kSums && sums->size(1) == rows &&
+                          sums->size(0) == core::kStateRows && sums->size(1) == rows &&
                           sums->is_contiguous() && sums->device() == logits.device(),
-                      kOp, ": sums must be a contiguous float64 [", core::kSums, ", ", rows,
+                      kOp, ": sums must be a contiguous float64 [", core::kStateRows, ", ", rows,
                       "], got ", sums->sizes());
     check_vector(kOp, "length", length, at::kLong, rows, logits);
     check_vector(kOp, "finished", finished, at::kBool, rows, logits);
