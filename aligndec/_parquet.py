@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aligndec._files import replacing
 from aligndec._tq_generation import TransferQGeneration
 from aligndec.adaptors import Adaptor
 from aligndec.generation import Generation
@@ -101,12 +101,8 @@ def write_generation(generation: Generation, path: Path) -> None:
         "prompt_ids": g.prompt_ids.tolist(),
     }
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_generation(path: Path) -> Generation:

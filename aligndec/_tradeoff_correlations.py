@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aligndec._columns import whole
 from aligndec._tradeoff_checks import number, series
+from aligndec._tradeoff_levels import fisher_interval, levels
 
 __all__ = [
     "Correlation",
@@ -17,8 +18,6 @@ __all__ = [
     "correlation_intervals",
     "correlations",
 ]
-
-_ROUNDING = 1e-10
 
 Adjust = Literal["none", "per_token", "length"]
 
@@ -52,7 +51,7 @@ class Correlations(NamedTuple):
 
 
 class CorrelationIntervals(NamedTuple):
-    """Percentile intervals of `Correlations`; each float64 [2, 2], `within` [S, 2, 2].
+    """Bootstrap intervals of `Correlations`; each float64 [2, 2], `within` [S, 2, 2].
 
     Rows: Pearson, Spearman; columns: lower, upper end. NaN where the coefficient is.
     """
@@ -99,7 +98,9 @@ def correlations(
     """
     function = "correlations"
     x, y, labels = _rows(function, log_prior, reward, scheme)
-    return _levels(_columns(function, x, y, length, adjust), labels)
+    found = levels(_columns(function, x, y, length, adjust), labels).tolist()
+    first, *within, between, pooled = (Correlation(*pair) for pair in found)
+    return Correlations(first, tuple(within), between, pooled)
 
 
 def correlation_intervals(
@@ -130,6 +131,7 @@ def correlation_intervals(
     Returns
     -------
     CorrelationIntervals
+        Basic bootstrap intervals on Fisher's scale.
     """
     function = "correlation_intervals"
     x, y, labels = _rows(function, log_prior, reward, scheme)
@@ -146,12 +148,8 @@ def correlation_intervals(
     for _ in range(n_bootstrap):
         uniform = torch.rand(len(x), dtype=torch.float64, generator=generator).to(x.device)
         rows = order[start + (uniform * size).long()]
-        found = _levels(columns[:, rows], labels[rows])
-        seen.append([found.string, *found.within, found.between, found.pooled])
-    tail = (1.0 - level) / 2.0
-    points = torch.tensor([tail, 1.0 - tail], dtype=torch.float64)
-    # A replicate without spread has no coefficient and does not count.
-    ends = torch.tensor(seen, dtype=torch.float64).nanquantile(points, 0).permute(1, 2, 0)
+        seen.append(levels(columns[:, rows], labels[rows]))
+    ends = fisher_interval(levels(columns, labels), torch.stack(seen), level)
     return CorrelationIntervals(ends[0], ends[1:-2], ends[-2], ends[-1])
 
 
@@ -186,43 +184,3 @@ def _columns(function: str, x: Tensor, y: Tensor, length: Tensor | None, adjust:
         raise ValueError(f"{function}: length must be [N] for adjust {adjust!r}, got None")
     tokens = series(function, "length", length, x.shape, low=0.0)
     return torch.stack([x / tokens, y] if adjust == "per_token" else [x, y, tokens])
-
-
-def _levels(columns: Tensor, labels: Tensor) -> Correlations:
-    counts = labels.bincount()
-    groups = torch.split(labels.argsort(stable=True), counts.tolist())
-    # Taken relative to one of its own values, a constant scheme has deviations of exactly 0.
-    origin = columns[:, torch.stack([rows[0] for rows in groups])]
-    shifted = columns - origin[:, labels]
-    offset = torch.zeros_like(origin).index_add(1, labels, shifted) / counts
-    return Correlations(
-        _correlation(columns),
-        tuple(_correlation(columns[:, rows]) for rows in groups),
-        _correlation(origin + offset),
-        _correlation(shifted - offset[:, labels]),
-    )
-
-
-def _correlation(columns: Tensor) -> Correlation:
-    return Correlation(_pearson(columns), _pearson(torch.stack([_ranks(c) for c in columns])))
-
-
-def _pearson(columns: Tensor) -> float:
-    x = columns - columns[:, :1]
-    x = x - x.mean(1, keepdim=True)
-    pair = x[:2]
-    if len(x) == 3 and bool(x[2].any()):
-        unit = x[2] / x[2].norm()
-        pair = pair - (pair @ unit)[:, None] * unit
-        # What the length explains entirely leaves rounding errors, which correlate with anything.
-        pair = pair * (pair.norm(dim=1) > _ROUNDING * x[:2].norm(dim=1))[:, None]
-    norms = pair.norm(dim=1)
-    return float((pair[0] @ pair[1] / (norms[0] * norms[1])).clamp(-1.0, 1.0))
-
-
-def _ranks(x: Tensor) -> Tensor:
-    """Ranks 1 … N, equal values share their mean."""
-    ordered, order = x.sort()
-    _, counts = torch.unique_consecutive(ordered, return_counts=True)
-    rank = (counts.cumsum(0) - (counts - 1) / 2.0).repeat_interleave(counts)
-    return torch.empty_like(x).scatter_(0, order, rank.to(x))

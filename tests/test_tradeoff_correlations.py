@@ -28,6 +28,17 @@ def test_ties_share_their_mean_rank() -> None:
     assert found.string.spearman == pytest.approx(3.75 / 4.5)
 
 
+def test_groups_are_ranked_by_themselves() -> None:
+    """All schemes at once agree with each one alone, ties included."""
+    generator = torch.Generator().manual_seed(3)
+    x, y = torch.randint(6, (2, 90), generator=generator).double()
+    label = torch.randint(4, (90,), generator=generator)
+    found = correlations(x, y, label)
+    for number, pair in enumerate(found.within):
+        rows = label == number
+        assert pair == pytest.approx(correlations(x[rows], y[rows]).string)
+
+
 def three_schemes() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rising inside each scheme, falling between them; labels neither sorted nor contiguous."""
     x = torch.tensor([0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 20.0, 21.0, 22.0])
@@ -93,6 +104,11 @@ def test_length_is_a_covariate() -> None:
     assert fixed.string == correlations(log_prior, reward).string
 
 
+def test_a_perfect_correlation_has_an_interval() -> None:
+    interval = correlation_intervals(X, 2 * X, n_bootstrap=20).string
+    torch.testing.assert_close(interval, torch.ones(2, 2).double(), atol=1e-6, rtol=0)
+
+
 def normal(n: int, rho: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     z = torch.randn(2, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return z[0], rho * z[0] + math.sqrt(1 - rho**2) * z[1]
@@ -102,14 +118,14 @@ def normal(n: int, rho: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_intervals_cover_what_they_should() -> None:
     """90 % intervals of rho = 0.5; intervals of half the width must cover visibly less."""
     hits, narrow = 0, 0
-    for seed in range(50):
+    for seed in range(40):
         x, y = normal(60, 0.5, seed)
-        low, high = correlation_intervals(x, y, n_bootstrap=80, level=0.9, seed=seed).string[0]
+        low, high = correlation_intervals(x, y, n_bootstrap=50, level=0.9, seed=seed).string[0]
         hits += bool(low <= 0.5 <= high)
         quarter = (high - low) / 4
         narrow += bool(low + quarter <= 0.5 <= high - quarter)
-    assert hits >= 38
-    assert narrow < 38
+    assert hits >= 29
+    assert narrow < 29
 
 
 def test_intervals_shrink_with_the_pool_and_know_every_level() -> None:
