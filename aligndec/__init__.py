@@ -64,6 +64,7 @@ _LATER = {
     "asymptotics": None,
     "best_of_n": None,
     "imh": None,
+    "plots": None,
     "rewards": None,
     "tilting": None,
     "tradeoff": None,

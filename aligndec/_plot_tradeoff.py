@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from aligndec._axes import new_axes
 from aligndec._tradeoff_checks import series
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def tradeoff(
         styles = [{"color": f"C{i % 10}"} for i in range(len(present))]
     if len(styles) != len(present):
         raise ValueError(f"tradeoff: styles must be {len(present)} mappings, got {len(styles)}")
-    if axes is None:
-        from matplotlib.figure import Figure
-
-        axes = Figure(layout="constrained").subplots()
+    axes = new_axes() if axes is None else axes
     centres = []
     for number, style in zip(present, styles, strict=True):
         rows = label == number

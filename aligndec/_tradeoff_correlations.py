@@ -19,6 +19,9 @@ __all__ = [
     "correlations",
 ]
 
+_CHUNK = 1 << 18
+"""Rows correlated at a time."""
+
 Adjust = Literal["none", "per_token", "length"]
 
 
@@ -98,7 +101,8 @@ def correlations(
     """
     function = "correlations"
     x, y, labels = _rows(function, log_prior, reward, scheme)
-    found = levels(_columns(function, x, y, length, adjust), labels).tolist()
+    columns = _columns(function, x, y, length, adjust)
+    found = levels(columns, labels, _schemes(labels))[0].tolist()
     first, *within, between, pooled = (Correlation(*pair) for pair in found)
     return Correlations(first, tuple(within), between, pooled)
 
@@ -141,15 +145,16 @@ def correlation_intervals(
         raise ValueError(f"{function}: level must be in (0, 1), got {level}")
     columns = _columns(function, x, y, length, adjust)
     generator = torch.Generator().manual_seed(whole(function, "seed", seed))
+    schemes, rows = _schemes(labels), len(labels)
     order = labels.argsort(stable=True)
     counts = labels.bincount()
     start, size = (v.repeat_interleave(counts) for v in (counts.cumsum(0) - counts, counts))
     seen = []
-    for _ in range(n_bootstrap):
-        uniform = torch.rand(len(x), dtype=torch.float64, generator=generator).to(x.device)
-        rows = order[start + (uniform * size).long()]
-        seen.append(levels(columns[:, rows], labels[rows]))
-    ends = fisher_interval(levels(columns, labels), torch.stack(seen), level)
+    for some in torch.split(torch.arange(n_bootstrap), max(1, _CHUNK // rows)):
+        uniform = torch.rand(len(some), rows, dtype=torch.float64, generator=generator)
+        redrawn = order[start + (uniform.to(size.device) * size).long()].flatten()
+        seen.append(levels(columns[:, redrawn], labels[redrawn], schemes, len(some)))
+    ends = fisher_interval(levels(columns, labels, schemes)[0], torch.cat(seen), level)
     return CorrelationIntervals(ends[0], ends[1:-2], ends[-2], ends[-1])
 
 
@@ -170,6 +175,10 @@ def _rows(
             f"{list(labels.shape)}"
         )
     return x, y, torch.unique(labels, return_inverse=True)[1]
+
+
+def _schemes(labels: Tensor) -> int:
+    return int(labels.max()) + 1
 
 
 def _columns(function: str, x: Tensor, y: Tensor, length: Tensor | None, adjust: str) -> Tensor:

@@ -13,18 +13,23 @@ __all__ = ["fisher_interval", "levels"]
 _ROUNDING = 1e-10
 
 
-def levels(columns: Tensor, labels: Tensor) -> Tensor:
-    """Coefficients of the levels, float64 [S + 3, 2]: string, within, between, pooled."""
-    schemes = int(labels.max()) + 1
-    one = torch.zeros_like(labels)
-    deviation, centres = _centred(columns, labels, schemes)
+def levels(columns: Tensor, labels: Tensor, schemes: int, copies: int = 1) -> Tensor:
+    """Coefficients of the levels, float64 [copies, S + 3, 2]: string, within, between, pooled.
+
+    The N rows are `copies` samples of equal size, one after the other, with every scheme in each.
+    """
+    copy = torch.arange(copies, device=labels.device)
+    sample = copy.repeat_interleave(len(labels) // copies)
+    cell = sample * schemes + labels
+    deviation, centres = _centred(columns, cell, copies * schemes)
     return torch.cat(
         [
-            _coefficients(columns, one, 1),
-            _coefficients(columns, labels, schemes),
-            _coefficients(centres, one[:schemes], 1),
-            _coefficients(deviation, one, 1),
-        ]
+            _coefficients(columns, sample, copies)[:, None],
+            _coefficients(columns, cell, copies * schemes).view(copies, schemes, 2),
+            _coefficients(centres, copy.repeat_interleave(schemes), copies)[:, None],
+            _coefficients(deviation, sample, copies)[:, None],
+        ],
+        1,
     )
 
 

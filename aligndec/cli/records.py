@@ -81,7 +81,7 @@ class Records:
                 pq.write_table(table, partial, compression="zstd")
         # Read even what was just written: a continued run must see the same.
         table = self.read(path, pq.read_table)
-        return {name: table[name].to_numpy() for name in table.column_names}
+        return {name: table[name].to_numpy().copy() for name in table.column_names}
 
     @staticmethod
     def read(path: Path, reader: Callable[[Path], Any]) -> Any:

@@ -31,6 +31,7 @@ ADJUSTMENTS: tuple[Literal["none", "per_token", "length"], ...] = ("none", "per_
 _REPLICATES = 400
 _LEVEL = 0.95
 _SHARES = (0.02, 0.2, 0.6, 1.0)
+_FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,12 @@ def _of_law(found: list[StudiedScheme], law: str, beta: float, seed: int) -> dic
             "within": _median(seen),
         }
     centres = _redrawn_centres(found, law, beta, seed)
-    pairs = torch.tensor([correlations(*row[:, :2].unbind(1)).string for row in centres])
+    # One label per replicate: the coefficients of its centres are those within it.
+    replicate = torch.arange(len(centres)).repeat_interleave(len(found))
+    x, y, _ = centres.flatten(0, 1).unbind(1)
+    redrawn = correlations(x, y, replicate).within
     between = Correlation(*out["none"]["between"].values())
-    ends = fisher_interval(torch.tensor(between).double(), pairs.double(), _LEVEL)
+    ends = fisher_interval(torch.tensor(between).double(), torch.tensor(redrawn).double(), _LEVEL)
     out["none"]["between"] = _with_interval(between, ends)
     return out
 
@@ -160,6 +164,8 @@ def _typical(studied: StudiedScheme, beta: float) -> dict[str, Any]:
     log_p_plus = log_prior + reward / beta - mean_log_z
     rows = []
     for share in _SHARES:
+        if share * len(reward) < _FEWEST:
+            continue
         epsilon = float((-log_p_plus - entropy).abs().quantile(share))
         chosen = typical_mask(log_p_plus, entropy, epsilon * (1 + 1e-9))
         pair = correlations(log_prior[chosen], reward[chosen]).string

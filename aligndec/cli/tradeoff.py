@@ -194,7 +194,7 @@ def _part(
     key = {"strings": fingerprint(key), "reward": judge.settings}
     rewards = records.columns(records.path("rewards", name, key), judged)
     fields = {name: getattr(strings, name) for name in ("log_p", "log_z", "length")}
-    reward = torch.from_numpy(rewards["reward"].copy())
+    reward = torch.from_numpy(rewards["reward"])
     return {**fields, "reward": reward}, fingerprint(key)
 
 
