@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from aligndec._rates import rate_function
 from aligndec._tradeoff_checks import law, number, series
 
 __all__ = [
@@ -20,8 +21,6 @@ __all__ = [
 
 _NARROW = 1e-2
 _ROUNDING = 1e-12
-_HALVINGS = 60
-_DOUBLINGS = 200
 
 
 class TypicalCorrelation(NamedTuple):
@@ -114,10 +113,9 @@ def chernoff_bound(log_p: Tensor, n: float | Tensor, eps: float | Tensor) -> Ten
     """
     log_p = law("chernoff_bound", log_p)
     n, eps = _size_and_width("chernoff_bound", n, eps)
-    finite = log_p.nan_to_num(neginf=0.0)
-    entropy = -(log_p.exp() * finite).sum(-1)
-    more = _exponent(log_p, -finite, entropy + eps)
-    less = _exponent(log_p, finite, eps - entropy)
+    information = -log_p.nan_to_num(neginf=0.0)
+    entropy = (log_p.exp() * information).sum(-1)
+    more, less = (_exponent(log_p, information, entropy + e) for e in (eps, -eps))
     return ((-n * more).exp() + (-n * less).exp()).clamp(max=1.0)
 
 
@@ -175,26 +173,13 @@ def _size_and_width(function: str, n: float | Tensor, eps: float | Tensor) -> tu
     return series(function, "n", n, low=0.0), series(function, "eps", eps, low=0.0)
 
 
-def _exponent(log_p: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """Return ``sup_{s > 0} [s t − ln E exp(s x)]`` for ``t > E x``; inf when t exceeds every x."""
-    largest = x.masked_fill(log_p == -math.inf, -math.inf).amax(-1)
-    # H + ε and the largest information may be the same number, rounded differently.
-    beyond = t > largest + _ROUNDING * (1 + largest.abs())
-    t = torch.minimum(t, largest)
-
-    def slope(s: Tensor) -> Tensor:
-        return ((log_p + s[..., None] * x).softmax(-1) * x).sum(-1)
-
-    low, high = torch.zeros_like(t), torch.ones_like(t)
-    for _ in range(_DOUBLINGS):
-        short = slope(high) < t
-        if not bool(short.any()):
-            break
-        low, high = torch.where(short, high, low), torch.where(short, 2 * high, high)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        short = slope(middle) < t
-        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-    # Any s gives a bound, so what the search left over errs on the safe side.
-    best = high * t - (log_p + high[..., None] * x).logsumexp(-1)
-    return torch.where(beyond, math.inf, best.clamp(min=0.0))
+def _exponent(log_p: Tensor, information: Tensor, t: Tensor) -> Tensor:
+    """Return the rate of a mean information t; inf where no string reaches t."""
+    present = log_p > -math.inf
+    low = torch.where(present, information, math.inf).amin(-1)
+    high = torch.where(present, information, -math.inf).amax(-1)
+    # H ± ε and the end of the range may be the same number, rounded differently.
+    slack = _ROUNDING * (1 + high)
+    outside = (t < low - slack) | (t > high + slack)
+    rate = rate_function(log_p, information, torch.maximum(torch.minimum(t, high), low))
+    return torch.where(outside, math.inf, rate)

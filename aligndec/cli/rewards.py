@@ -1,71 +1,59 @@
-"""Rewards of the study: VADER's sentiment, or any sequence classifier, applied to texts."""
+"""Rewards of the study: VADER's sentiment, or any sequence classifier."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
+from aligndec._reward_calls import RewardCalls
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.records import tensor_digest
+from aligndec.rewards import SequenceClassifierReward, TextReward
 
-__all__ = ["Reward", "load_reward"]
-
-_BATCH = 32
+__all__ = ["Judge", "load_reward"]
 
 
-class Reward(NamedTuple):
-    """A reward of texts: its name, what its values depend on, and the function itself."""
+class Judge(NamedTuple):
+    """A reward: its name, what its values depend on, and the checked function itself."""
 
     name: str
     settings: dict[str, Any]
-    score: Callable[[Sequence[str]], list[float]]
+    score: RewardCalls
 
 
-def load_reward(name: str) -> Reward:
-    """`vader`, or the folder or Hugging Face id of a sequence classifier.
+def load_reward(name: str, tokenizer: Any) -> Judge:
+    """Prepare a reward of the strings of a language model with this tokenizer.
 
-    A classifier with one output is taken as it is (a reward model); with several outputs the reward
-    is the log-odds of the last label, the positive one by custom.
+    `vader` is VADER's compound sentiment of the completion. Anything else is the folder or Hugging
+    Face id of a sequence classifier of prompt and completion: its output if there is one, else the
+    log-odds of the last label, the positive one by custom.
     """
-    return _vader() if name == "vader" else _classifier(name)
-
-
-def _vader() -> Reward:
+    if name != "vader":
+        return _classifier(name, tokenizer)
     if importlib.util.find_spec("vaderSentiment") is None:
         raise CliError("--reward vader needs vaderSentiment: pip install 'aligndec[cli]'")
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
 
-    def score(texts: Sequence[str]) -> list[float]:
+    def compound(texts: list[str]) -> list[float]:
         return [analyzer.polarity_scores(text)["compound"] for text in texts]
 
-    version = importlib.metadata.version("vaderSentiment")
-    return Reward("VADER compound sentiment", {"vader": version}, score)
+    settings = {"vader": importlib.metadata.version("vaderSentiment")}
+    return Judge("VADER compound sentiment", settings, _checked(TextReward(compound, tokenizer)))
 
 
-def _classifier(source: str) -> Reward:
-    model, tokenizer = model_store.load_classifier(source)
+def _classifier(source: str, tokenizer: Any) -> Judge:
+    model, own_tokenizer = model_store.load_classifier(source)
     size = model.config.num_labels
-    label = model.config.id2label.get(size - 1, str(size - 1))
+    of = "output" if size == 1 else f"log-odds of {model.config.id2label[size - 1]}"
+    reward = SequenceClassifierReward(model, own_tokenizer, lm_tokenizer=tokenizer)
+    settings = {"classifier": tensor_digest(model.state_dict())}
+    return Judge(f"{Path(source).name}, {of}", settings, _checked(reward))
 
-    @torch.no_grad()
-    def score(texts: Sequence[str]) -> list[float]:
-        out: list[float] = []
-        for start in range(0, len(texts), _BATCH):
-            batch = list(texts[start : start + _BATCH])
-            inputs = tokenizer(batch, return_tensors="pt", padding=True, truncation=True)
-            logits = model(**inputs).logits.double()
-            last = logits[:, -1]
-            out += (last if size == 1 else last - logits[:, :-1].logsumexp(1)).tolist()
-        return out
 
-    name = Path(source).name
-    shown = f"{name} output" if size == 1 else f"{name} log-odds of {label}"
-    return Reward(shown, {"classifier": tensor_digest(model.state_dict())}, score)
+def _checked(reward: Any) -> RewardCalls:
+    return RewardCalls("tradeoff", "reward", reward)

@@ -29,9 +29,12 @@ class ToyTokenizer:
         ids = [1 + zlib.crc32(word.encode()) % len(_WORDS) for word in text.split()]
         return {"input_ids": ids}
 
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Join the words."""
-        return " ".join(self.words[i] for i in ids if i > 0 or not skip_special_tokens)
+    def batch_decode(
+        self, rows: Sequence[Sequence[int]], skip_special_tokens: bool = True
+    ) -> list[str]:
+        """Join the words of each row."""
+        first = 1 if skip_special_tokens else 0
+        return [" ".join(self.words[i] for i in row if i >= first) for row in rows]
 
 
 def toy_model() -> tuple[TableLM, ToyTokenizer]:

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from aligndec import __version__
@@ -21,11 +20,12 @@ from aligndec.cli import model_store, study_report
 from aligndec.cli.console import CliError, console, progress_bars
 from aligndec.cli.prompts import STUDY_PROMPTS, encode, read_prompts
 from aligndec.cli.records import Records, fingerprint, tensor_digest
-from aligndec.cli.rewards import Reward, load_reward
+from aligndec.cli.rewards import Judge, load_reward
 from aligndec.cli.schemes import FAMILIES, Scheme, schemes
 from aligndec.cli.study_corpora import LAWS, Pool, corpora
 from aligndec.cli.study_results import StudiedScheme, summarise
 from aligndec.cli.toy_model import toy_model
+from aligndec.errors import RewardError
 from aligndec.generate import generate
 from aligndec.generation import Generation
 
@@ -70,12 +70,12 @@ def run_tradeoff(
             raise CliError(f"--temperature must be in [1e-3, 1e3], got {temperature:g}")
     if not 0.0 < settings.beta < math.inf:
         raise CliError(f"--beta must be > 0 and finite, got {settings.beta:g}")
-    judge = load_reward(reward)
     start = time.perf_counter()
+    source = _Source(model, prompts)
+    judge = load_reward(reward, source.tokenizer)
     records = Records(out)
     try:
         with records.lock():
-            source = _Source(model, prompts)
             console.print(f"{source.name}; reward: {judge.name}", soft_wrap=True, markup=False)
             found = _collect(records, source, judge, settings)
             results = summarise(found, settings.beta, settings.seed)
@@ -87,6 +87,8 @@ def run_tradeoff(
                 "version": __version__,
             }
             written = study_report.write(found, results, out)
+    except RewardError as error:
+        raise CliError(str(error)) from error
     except OSError as error:
         raise CliError(
             f"--out must be a folder that can be written, got {out} ({error})"
@@ -126,14 +128,14 @@ class _Source:
 
     def texts(self, strings: Generation) -> list[str]:
         """Decode the completions."""
-        return [
-            self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-            for ids in strings.completions()
-        ]
+        texts: list[str] = self.tokenizer.batch_decode(
+            strings.completions(), skip_special_tokens=True
+        )
+        return texts
 
 
 def _collect(
-    records: Records, source: _Source, judge: Reward, settings: Settings
+    records: Records, source: _Source, judge: Judge, settings: Settings
 ) -> list[StudiedScheme]:
     """Read or make all parts."""
     wanted = schemes(list(settings.families), list(settings.temperatures))
@@ -159,7 +161,7 @@ def _collect(
 def _part(
     records: Records,
     source: _Source,
-    judge: Reward,
+    judge: Judge,
     settings: Settings,
     scheme: Scheme,
     prompt: int,
@@ -184,12 +186,8 @@ def _part(
         raise CliError(f"the model gave unusable logits for prompt {prompt} under {scheme.name}")
 
     def judged() -> dict[str, Any]:
-        texts = source.texts(strings)
-        values = np.asarray(judge.score(texts), dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad) > 0:
-            raise CliError(f"--reward must be finite, got {values[bad[0]]} for {texts[bad[0]]!r}")
-        return {"text": texts, "reward": values}
+        reward = judge.score(strings.prompts(), strings.completions())
+        return {"text": source.texts(strings), "reward": reward.numpy()}
 
     key = {"strings": fingerprint(key), "reward": judge.settings}
     rewards = records.columns(records.path("rewards", name, key), judged)
