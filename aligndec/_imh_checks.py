@@ -13,14 +13,14 @@ from aligndec._columns import whole
 __all__ = ["at_least", "log_weights", "names", "pool_values", "some_weight", "with_uniforms"]
 
 
-def log_weights(function: str, value: Any) -> Tensor:
+def log_weights(function: str, value: Any, name: str = "log_weight") -> Tensor:
     """Check [..., N >= 1] without NaN and +inf; return float64 without a gradient."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         got = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise TypeError(f"{function}: log_weight must be a floating-point Tensor, got {got}")
+        raise TypeError(f"{function}: {name} must be a floating-point Tensor, got {got}")
     if value.dim() == 0 or value.shape[-1] == 0:
         raise ValueError(
-            f"{function}: log_weight must be [..., N] with N >= 1, got {list(value.shape)}"
+            f"{function}: {name} must be [..., N] with N >= 1, got {list(value.shape)}"
         )
     weight = value.detach().double()
     if weight.numel() > 0 and not torch.compiler.is_compiling():
@@ -29,7 +29,7 @@ def log_weights(function: str, value: Any) -> Tensor:
             bad = ~(weight < torch.inf)
             at = bad.nonzero()[0].tolist()
             raise ValueError(
-                f"{function}: log_weight must be finite or -inf, got {weight[tuple(at)].item()} "
+                f"{function}: {name} must be finite or -inf, got {weight[tuple(at)].item()} "
                 f"at {at} ({int(bad.sum())} such entries)"
             )
     return weight

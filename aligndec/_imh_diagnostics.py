@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from aligndec._imh_checks import log_weights
+from aligndec._imh_checks import log_weights, pool_values
 from aligndec._imh_theory import importance, mixing
+from aligndec._pareto import pareto_k
 
 if TYPE_CHECKING:
     from aligndec.imh import Chain
 
-__all__ = ["Diagnostics", "diagnostics", "of_rejection", "of_restarts"]
+__all__ = ["Diagnostics", "diagnostics", "of_rejection", "of_restarts", "spectrum"]
 
 
 class Diagnostics(NamedTuple):
@@ -42,6 +44,9 @@ class Diagnostics(NamedTuple):
         Share of the largest weight.
     log_z, log_z_se : float64
         ln of the mean weight, and its relative standard error sqrt(1/ess − 1/N).
+    pareto_k : float64
+        Shape of the generalised Pareto law of the largest weights: above 0.7 their mean, and with
+        it `log_z` and all that is weighted, is not to be trusted. NaN below 25 entries.
     cramers_v : float64
         Association of successive states of the stationary chain; 1 when it can never move.
     flags : dict of bool tensors
@@ -52,7 +57,7 @@ class Diagnostics(NamedTuple):
 
     References
     ----------
-    Liu 1996 (spectrum), Mengersen and Tweedie 1996 (w*).
+    Liu 1996 (spectrum), Mengersen and Tweedie 1996 (w*), Vehtari et al. 2024 (Pareto k).
     """
 
     acceptance_rate: Tensor
@@ -68,10 +73,15 @@ class Diagnostics(NamedTuple):
     log_z_se: Tensor
     cramers_v: Tensor
     flags: dict[str, Tensor]
+    pareto_k: Tensor
 
 
 def diagnostics(
-    log_weight: Tensor, chain: Chain | None = None, values: Tensor | None = None
+    log_weight: Tensor,
+    chain: Chain | None = None,
+    values: Tensor | None = None,
+    *,
+    log_proposal: Tensor | None = None,
 ) -> Diagnostics:
     """Judge a pool of log-weights and, when given, a chain over it.
 
@@ -83,6 +93,9 @@ def diagnostics(
         What `chain` returned for these weights.
     values : Tensor, optional
         Floating-point [..., N, S], S numbers of every proposal, for `tau_int` and `ess_chain`.
+    log_proposal : Tensor, optional
+        Floating-point [..., N]: ln of the probabilities with which the entries are proposed, where
+        they are all that can be (an enumerated model). Default ln 1/N, a pool.
 
     Returns
     -------
@@ -92,17 +105,21 @@ def diagnostics(
     Notes
     -----
     With the weights in descending order the k-th eigenvalue of the chain is
-    λ_k = Σ_{i >= k} (1 − w_i / w_k) / N, so one sort gives all of it.
+    λ_k = Σ_{i >= k} q_i (1 − w_i / w_k), so one sort gives all of it; see `spectrum`.
     """
-    weight = log_weights("imh.diagnostics", log_weight)
+    where = "imh.diagnostics"
+    weight, log_q = _proposed(where, log_weights(where, log_weight), log_proposal)
     shape, n = weight.shape[:-1], weight.shape[-1]
-    for name, given, wanted in (
-        ("chain", None if chain is None else chain.index, [*weight.shape]),
-        ("values", values, [*weight.shape, values.shape[-1] if values is not None else 0]),
-    ):
-        if given is not None and [*given.shape] != wanted:
-            raise ValueError(f"imh.diagnostics: {name} must be {wanted}, got {list(given.shape)}")
-    pool, mix = importance(weight), mixing(weight, values)
+    if chain is not None and chain.index.shape != weight.shape:
+        raise ValueError(f"{where}: chain must be {[*weight.shape]}, got {list(chain.index.shape)}")
+    if values is not None:
+        wide, values = pool_values(where, weight, values)
+        if wide.shape != weight.shape:
+            raise ValueError(
+                f"{where}: values must be [..., N, S] with the leading dimensions of log_weight "
+                f"{list(shape)} or fewer, got {list(values.shape)}"
+            )
+    pool, mix = importance(weight, log_q), mixing(weight, log_q, values)
     constant = weight.amax(-1) == weight.amin(-1)
     if chain is None:
         none = torch.zeros(shape, dtype=torch.int64, device=weight.device)
@@ -126,13 +143,55 @@ def diagnostics(
         ess=pool.ess,
         ess_chain=n / mix.tau_int,
         tau_int=mix.tau_int,
-        w_star=n * pool.max_share,
+        w_star=pool.w_star,
         max_weight_share=pool.max_share,
         log_z=pool.log_z,
         log_z_se=(1 / pool.ess - 1 / n).clamp(min=0).sqrt(),
         cramers_v=mix.cramers_v,
         flags=flags,
+        pareto_k=pareto_k(weight),
     )
+
+
+def spectrum(log_weight: Tensor, log_proposal: Tensor | None = None) -> Tensor:
+    """Return the eigenvalues of the chain over a pool, but for the 1 of its stationary law.
+
+    Parameters
+    ----------
+    log_weight : Tensor
+        Floating-point [..., N], finite or −inf.
+    log_proposal : Tensor, optional
+        As in `diagnostics`.
+
+    Returns
+    -------
+    Tensor
+        float64 [..., N − 1], descending, in [0, 1 − 1/w*]; zeros where entries have no weight.
+
+    References
+    ----------
+    Liu 1996.
+    """
+    weight = log_weights("imh.spectrum", log_weight)
+    return mixing(*_proposed("imh.spectrum", weight, log_proposal), None).spectrum
+
+
+def _proposed(function: str, weight: Tensor, log_proposal: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return weights [..., N] and the logs of their proposal probabilities, checked."""
+    if log_proposal is None:
+        return weight, torch.full_like(weight, -math.log(weight.shape[-1]))
+    given = log_weights(function, log_proposal, "log_proposal")
+    if given.shape != weight.shape:
+        raise ValueError(
+            f"{function}: log_proposal must be {[*weight.shape]}, got {list(given.shape)}"
+        )
+    total = given.logsumexp(-1)
+    if bool((total.abs() > 1e-6).any()):
+        raise ValueError(
+            f"{function}: log_proposal must be normalised, got ln Σ q = "
+            f"{total.reshape(-1)[total.abs().argmax()].item()}"
+        )
+    return weight, given
 
 
 def of_restarts(log_weight: Tensor, chains: Chain) -> Diagnostics:
@@ -181,4 +240,5 @@ def of_rejection(n_accepted: Tensor, n_proposals: Tensor) -> Diagnostics:
             "always_accepting": none,
             "constant_weights": none,
         },
+        pareto_k=torch.full_like(k, torch.nan),
     )

@@ -1,8 +1,9 @@
-"""Exact theory of the independence sampler on a finite pool: q_i = 1/N, π_i = w_i / Σ w.
+"""Exact theory of the independence sampler on N entries: proposals q_i, target π_i = q_i w_i / Z.
 
-With the weights in descending order (Liu 1996) the chain has the eigenvalue 1 and
+A pool has q_i = 1/N. With the weights in descending order (Liu 1996) the chain has the eigenvalue 1
+and
 
-    λ_k = Σ_{i >= k} (q_i − π_i q_k / π_k) = Σ_{i >= k} (1 − w_i / w_k) / N,     k = 1 … K − 1,
+    λ_k = Σ_{i >= k} (q_i − π_i q_k / π_k) = Σ_{i >= k} q_i (1 − w_i / w_k),     k = 1 … K − 1,
 
 for the K states with π > 0, and the k-th eigenvector is zero before k, T_{k+1} at k and −π_k after
 k, where T_k = Σ_{i >= k} π_i. Nothing larger than the pool is formed.
@@ -10,7 +11,6 @@ k, where T_k = Σ_{i >= k} π_i. Nothing larger than the pool is formed.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -20,58 +20,66 @@ __all__ = ["Importance", "Mixing", "importance", "mixing"]
 
 
 class Importance(NamedTuple):
-    """`log_z` = ln mean w, `ess`, `max_share`, stationary `acceptance`; float64 [...]."""
+    """`log_z` = ln Σ q w, `ess`, `max_share`, `w_star`, stationary `acceptance`; float64 [...]."""
 
     log_z: Tensor
     ess: Tensor
     max_share: Tensor
+    w_star: Tensor
     acceptance: Tensor
 
 
 class Mixing(NamedTuple):
-    """`tau_int` float64 [...] or [..., S], `cramers_v` float64 [...]."""
+    """`spectrum` float64 [..., N − 1], `tau_int` [...] or [..., S], `cramers_v` [...]."""
 
+    spectrum: Tensor
     tau_int: Tensor
     cramers_v: Tensor
 
 
-def importance(log_weight: Tensor) -> Importance:
-    """Return what the weights [..., N] alone say; all weights 0: ess 0, the shares NaN."""
+def importance(log_weight: Tensor, log_q: Tensor) -> Importance:
+    """Return what weights and proposals [..., N] say; all weights 0: ess 0, the shares NaN."""
     n = log_weight.shape[-1]
-    total = log_weight.logsumexp(-1)
-    share = (log_weight - total[..., None]).exp()
-    ess = 1 / (share * share).sum(-1)
-    # Σ_ij min(w_i, w_j): the k-th largest weight is the smaller one of 2 k − 1 pairs.
-    pairs = 2 * torch.arange(1, n + 1, device=share.device) - 1
-    acceptance = (share.sort(-1, descending=True).values * pairs).sum(-1) / n
-    return Importance(total - math.log(n), ess.nan_to_num(0.0), share.amax(-1), acceptance)
+    joint = log_q + log_weight
+    log_z = joint.logsumexp(-1)
+    pi = (joint - log_z[..., None]).exp()
+    relative = (log_weight - log_z[..., None]).exp()
+    ess = n / (pi * relative).sum(-1)
+    # Σ_ij q_i q_j min(w_i, w_j): the k-th largest weight is the smaller one of its pairs with the
+    # entries before it, in both orders, and with itself.
+    order = log_weight.argsort(-1, descending=True)
+    q = log_q.exp().gather(-1, order)
+    pairs = 2 * q.cumsum(-1) - q
+    acceptance = (pi.gather(-1, order) * pairs).sum(-1)
+    return Importance(log_z, ess.nan_to_num(0.0), pi.amax(-1), relative.amax(-1), acceptance)
 
 
-def mixing(log_weight: Tensor, values: Tensor | None) -> Mixing:
+def mixing(log_weight: Tensor, log_q: Tensor, values: Tensor | None) -> Mixing:
     """Return the dependence of successive states of the stationary chain.
 
     Parameters
     ----------
-    log_weight : Tensor
+    log_weight, log_q : Tensor
         float64 [..., N].
     values : Tensor or None
         [..., N, S]: tau_int = Σ c_k² (1 + λ_k)/(1 − λ_k) / Σ c_k², with c_k the coefficients on the
         normalised eigenvectors. None: the bound (1 + λ_1)/(1 − λ_1) = 2 w* − 1.
     """
-    n = log_weight.shape[-1]
     ordered, order = log_weight.sort(-1, descending=True)
-    tail = ordered.flip(-1).logcumsumexp(-1).flip(-1)
-    rest = torch.arange(n, 0, -1, device=ordered.device).double() / n
+    log_q = log_q.gather(-1, order)
+    joint = log_q + ordered
+    tail = joint.flip(-1).logcumsumexp(-1).flip(-1)
+    rest = log_q.exp().flip(-1).cumsum(-1).flip(-1)
     live = ordered > -torch.inf
     moving = live[..., 1:]  # state k has a successor with weight
     ratio = (tail - torch.where(live, ordered, 0.0)).exp()
-    spectrum = torch.where(moving, (rest - ratio / n)[..., :-1].clamp(min=0.0), 0.0)
+    spectrum = torch.where(moving, (rest - ratio)[..., :-1].clamp(min=0.0), 0.0)
     states = moving.sum(-1)
     v = ((spectrum * spectrum).sum(-1) / states).sqrt()
     v = torch.where(live[..., 0], torch.where(states == 0, 1.0, v), torch.nan)
     if values is None:
-        return Mixing(2 * ratio[..., 0].pow(-1) * n - 1, v)
-    pi = (ordered - tail[..., :1]).exp()
+        return Mixing(spectrum, 2 / ratio[..., 0] - 1, v)
+    pi = (joint - tail[..., :1]).exp()
     mass = (tail - tail[..., :1]).exp()
     f = values.detach().double().gather(-2, order[..., None].expand(values.shape))
     f = torch.where(live[..., None], f, 0.0)
@@ -81,4 +89,4 @@ def mixing(log_weight: Tensor, values: Tensor | None) -> Mixing:
     squared = power * (f[..., :-1, :] - sums[..., 1:, :] / after[..., None]).square()
     squared = torch.where(moving[..., None], squared, 0.0)
     slow = ((1 + spectrum) / (1 - spectrum))[..., None]
-    return Mixing((squared * slow).sum(-2) / squared.sum(-2), v)
+    return Mixing(spectrum, (squared * slow).sum(-2) / squared.sum(-2), v)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from aligndec._global_samples import GlobalSamples
 from aligndec._imh_checks import at_least
-from aligndec._imh_diagnostics import Diagnostics
 from aligndec._methods import by_chains, by_weight
 from aligndec._prompts import Prompts
 from aligndec._rejection import reject
@@ -25,42 +25,9 @@ from aligndec._targets import (
 from aligndec.adaptors import Adaptor
 from aligndec.errors import NotEnoughSamples
 from aligndec.generate import generate
-from aligndec.generation import Generation
 from aligndec.models import as_step_lm
 
 __all__ = ["GlobalSampler", "GlobalSamples"]
-
-
-class GlobalSamples(NamedTuple):
-    """Samples of the target for P prompts, and everything that they were made from.
-
-    Attributes
-    ----------
-    generation : Generation
-        The proposals, prompt-major. By rejection the accepted strings only: the others stop at
-        the token that rejects them.
-    index : int64 [P, n_samples]
-        Rows of `generation`; a string that was held or drawn several times comes several times.
-        −1 (only in what `NotEnoughSamples` carries): there is no such sample.
-    accepted : bool [P, n_proposals]
-        By proposal: "imh", whether it replaced the state (the first of a chain always does);
-        "rejection", whether it was accepted; "sir", whether it was drawn.
-    log_weight : float64 [P, n_proposals]
-        ln target − ln proposal law. By rejection what is left of it after the test: 0 for accepted
-        proposals, −inf for the others, NaN where a prompt needed fewer than n_proposals.
-    diagnostics : Diagnostics
-        Fields [P].
-    """
-
-    generation: Generation
-    index: Tensor  # type: ignore[assignment]  # the name hides tuple.index
-    accepted: Tensor
-    log_weight: Tensor
-    diagnostics: Diagnostics
-
-    def strings(self) -> Generation:
-        """Gather the samples themselves: P · n_samples rows, prompt-major."""
-        return self.generation.select(self.index.reshape(-1))
 
 
 class GlobalSampler:

@@ -14,7 +14,7 @@ from aligndec import rng
 from aligndec._columns import whole
 from aligndec._imh_association import cramers_v
 from aligndec._imh_checks import log_weights, names, with_uniforms
-from aligndec._imh_diagnostics import Diagnostics, diagnostics
+from aligndec._imh_diagnostics import Diagnostics, diagnostics, spectrum
 from aligndec._imh_pool import Resampled, resample, sir
 from aligndec._targets import log_weight
 from aligndec.backend import current_ops
@@ -34,6 +34,7 @@ __all__ = [
     "log_weight",
     "resample",
     "sir",
+    "spectrum",
 ]
 
 

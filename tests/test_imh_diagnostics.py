@@ -116,7 +116,7 @@ def test_refusals() -> None:
     weight = torch.zeros(2, 5)
     with pytest.raises(ValueError, match=r"imh.diagnostics: chain must be \[2, 5\], got \[2, 4\]"):
         imh.diagnostics(weight, imh.chain(weight[:, :4]))
-    with pytest.raises(ValueError, match=r"imh.diagnostics: values must be \[2, 5, 3\], got"):
+    with pytest.raises(ValueError, match=r"imh.diagnostics: values must be \[..., N, S\] for"):
         imh.diagnostics(weight, values=torch.zeros(2, 4, 3))
     with pytest.raises(ValueError, match=r"imh\.diagnostics: log_weight must be"):
         imh.diagnostics(torch.tensor([math.nan]))
