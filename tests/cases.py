@@ -27,6 +27,7 @@ ADAPTORS: dict[str, dict[str, float | int | str]] = {
     "top_k": {"top_k": 5},
     "top_1": {"top_k": 1},
     "top_all": {"top_k": 1 << 21},
+    "warm_top_all": {"temperature": 1.3, "top_k": 1 << 21},
     "top_p": {"top_p": 0.9},
     "top_p_low": {"top_p": 0.3},
     "top_p_tiny": {"top_p": 1e-8},

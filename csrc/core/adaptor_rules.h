@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "core/fixed_point.h"
+#include "core/gap_moments.h"
 #include "core/hd.h"
 
 namespace aligndec::core {
@@ -43,9 +44,13 @@ struct Rule {
   ALIGNDEC_HD bool has_epsilon() const { return ln_epsilon > -INFINITY; }
   ALIGNDEC_HD bool has_eta() const { return ln_eta > -INFINITY; }
   ALIGNDEC_HD bool has_sigma() const { return n_sigma > 0.0; }
-  ALIGNDEC_HD bool truncates() const {
-    return has_top_k() || has_top_p() || has_min_p() || has_typical() || has_epsilon() ||
+  // Whether a stage cuts a row of `count` tokens.
+  ALIGNDEC_HD bool truncates(int64_t count) const {
+    return cuts_top_k(count) || has_top_p() || has_min_p() || has_typical() || has_epsilon() ||
            has_eta() || has_sigma();
+  }
+  ALIGNDEC_HD bool cuts_top_k(int64_t count) const {
+    return has_top_k() && top_k < static_cast<double>(count);
   }
   // Sets are decided at the temperature of the scaled law, or at 1 (cut_on = "base").
   ALIGNDEC_HD double cut_tau() const { return cut_base ? 1.0 : tau; }
@@ -102,43 +107,6 @@ ALIGNDEC_HD double typical_centre(const Rule& rule, const Survivors& s, float to
 }
 ALIGNDEC_HD double typical_key(double centre, float x) {
   return fabs(static_cast<double>(x) - centre);
-}
-
-// Gaps below the maximum in units of 2^-24, for the standard deviation of the logits.
-constexpr float kSigmaRange = 1024.0f;
-
-struct GapMoments {
-  uint64_t count = 0, sum = 0, square_low = 0, square_high = 0;  // square = high 2^32 + low
-
-  ALIGNDEC_HD void add(const GapMoments& o) {
-    count += o.count;
-    sum += o.sum;
-    square_low += o.square_low;
-    square_high += o.square_high;
-  }
-};
-
-// One token's share; gap = x - max in float32, in [-1024, 0].
-ALIGNDEC_HD GapMoments gap_of(float gap) {
-  constexpr double kRound = 0x1.8p52;  // leaves the nearest integer in the low bits
-  const double units = static_cast<double>(-gap) * 0x1p24;
-  const uint64_t q = bit_cast<uint64_t>(units + kRound) - bit_cast<uint64_t>(kRound);
-  const u128 square = static_cast<u128>(q) * q;
-  GapMoments g;
-  g.count = 1;
-  g.sum = q;
-  g.square_low = static_cast<uint64_t>(square) & 0xffffffffu;
-  g.square_high = static_cast<uint64_t>(square >> 32);
-  return g;
-}
-
-// Population standard deviation: sqrt(n S2 - S1^2) / n, from exact integers.
-ALIGNDEC_HD double gap_sigma(const GapMoments& g) {
-  const u128 square = (static_cast<u128>(g.square_high) << 32) + g.square_low;
-  const u128 spread = square * g.count - static_cast<u128>(g.sum) * g.sum;
-  const double wide = static_cast<double>(static_cast<uint64_t>(spread >> 64)) * 0x1p64 +
-                      static_cast<double>(static_cast<uint64_t>(spread));
-  return sqrt(wide) / static_cast<double>(g.count) * 0x1p-24;
 }
 
 // x >= max - n sigma, sigma over the whole row (Tang et al. 2024).

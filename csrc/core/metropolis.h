@@ -61,10 +61,22 @@ struct QuickAccept {
   }
 };
 
+// Decides step n of a chain: whether the proposal becomes the state. Entry 0 is the start and
+// counts as accepted. Masks, because a branch on a coin is mispredicted half of the time.
+ALIGNDEC_HD bool step_chain(ChainState& s, int64_t n, double proposal, double log_u) {
+  const bool take = n == 0 || accepts(log_u, proposal, s.log_weight);
+  const int64_t mask = -static_cast<int64_t>(take);
+  s.log_weight = bit_cast<double>((bit_cast<int64_t>(proposal) & mask) |
+                                  (bit_cast<int64_t>(s.log_weight) & ~mask));
+  s.index = (n & mask) | (s.index & ~mask);
+  s.accepted += take;
+  return take;
+}
+
 // Steps [first, last) of kLanes chains side by side, because each waits for its own last decision.
-// Entry 0 is the start and counts as accepted. Emits the state after each step: a rejected proposal
-// repeats it. log_weight, index and accepted start at step 0 and go from chain to chain by
-// `stride`; log_u starts at step `first` and goes by `u_stride`.
+// Emits the state after each step: a rejected proposal repeats it. log_weight, index and accepted
+// start at step 0 and go from chain to chain by `stride`; log_u starts at step `first` and goes by
+// `u_stride`.
 template <int kLanes>
 ALIGNDEC_HD void run_chains(ChainState (&states)[kLanes], int64_t first, int64_t last,
                             const double* log_weight, int64_t stride, const double* log_u,
@@ -75,16 +87,8 @@ ALIGNDEC_HD void run_chains(ChainState (&states)[kLanes], int64_t first, int64_t
     ALIGNDEC_UNROLL
     for (int lane = 0; lane < kLanes; ++lane) {
       const int64_t at = lane * stride + n;
-      const double proposal = log_weight[at], log_u_n = log_u[lane * u_stride + n - first];
-      const bool take = n == 0 || accepts(log_u_n, proposal, s[lane].log_weight);
-      // Masks, because a branch on a coin is mispredicted half of the time.
-      const int64_t mask = -static_cast<int64_t>(take);
-      s[lane].log_weight = bit_cast<double>((bit_cast<int64_t>(proposal) & mask) |
-                                            (bit_cast<int64_t>(s[lane].log_weight) & ~mask));
-      s[lane].index = (n & mask) | (s[lane].index & ~mask);
-      s[lane].accepted += take;
+      accepted[at] = step_chain(s[lane], n, log_weight[at], log_u[lane * u_stride + n - first]);
       index[at] = s[lane].index;
-      accepted[at] = take;
     }
   }
   for (int lane = 0; lane < kLanes; ++lane) states[lane] = s[lane];

@@ -4,10 +4,10 @@
 #include <numeric>
 #include <vector>
 
-#include "core/adaptor_rules.h"
 #include "cpu/isa.h"
 #include "cpu/rows.h"
 #include "launch/adaptor_step.h"
+#include "launch/gradient_entry.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -25,31 +25,19 @@ struct ByRow {
   }
 };
 
-// g_p (1 - p) + g_q (1 - q) / tau + g_z (q - p) / tau, 1 the indicator of the token; greedy rows
-// are tau = 1 with q the indicator of the arg-max.
 template <class T>
 void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, const RowInput<T>& row,
                Workspace& ws, int64_t i) {
-  const int64_t status = args.status[i], token = args.tokens[i];
-  if (status != core::kOk && status != core::kOutside) return;
-  const core::Rule rule(args.batch.params + i * args.batch.params_stride);
-  const double slope = rule.greedy() ? 1.0 : 1.0 / rule.tau;
+  if (!core::has_gradient(args.status[i])) return;
+  const int64_t token = args.tokens[i];
   const bool exists = existing_logit(row, token) > -std::numeric_limits<float>::infinity();
-  const double g_p = exists ? args.grad_log_p[i] : 0.0;
-  const double g_q = status == core::kOk ? args.grad_log_q[i] * slope : 0.0;
-  const double g_z = args.grad_log_z[i] * slope;
-  const double* cut = args.cut + i;
-  const auto low = static_cast<float>(cut[0]), high = static_cast<float>(cut[args.count]);
-  const double kept_weight = g_z - g_q;
-  kernel.add_gradient(
-      row, ws,
-      {cut[2 * args.count], cut[3 * args.count], slope, static_cast<float>(-(g_p + g_z)),
-       rule.greedy() ? 0.0f : static_cast<float>(kept_weight), low, high});
-  if (exists) ws.list_x[token] += static_cast<float>(g_p + g_q);
-  if (!rule.greedy()) return;
+  const core::RowGradient gradient = entry_gradient(args, i, exists);
+  kernel.add_gradient(row, ws, gradient);
+  if (exists) ws.list_x[token] += gradient.token_weight;
+  if (gradient.top_weight == 0.0f) return;
   int64_t best = 0;
-  while (existing_logit(row, best) != low) ++best;
-  ws.list_x[best] += static_cast<float>(kept_weight);
+  while (existing_logit(row, best) != gradient.low) ++best;
+  ws.list_x[best] += gradient.top_weight;
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "core/draw.h"
-#include "core/exp.h"
+#include "core/logit.h"
 #include "core/metropolis.h"
 #include "core/philox.h"
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/draw.h"
-#include "core/exp.h"
+#include "core/logit.h"
 #include "core/metropolis.h"
 #include "core/philox.h"
 #include "cpu/isa.h"

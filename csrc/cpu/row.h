@@ -14,17 +14,9 @@ V larger(V a, V b) {
 
 inline double as_double(uint64_t v) { return static_cast<double>(v); }
 
-// The least float that is >= cut, the largest that is <= cut.
-inline float float_at_least(double cut) {
-  if (cut <= -static_cast<double>(FLT_MAX)) return -FLT_MAX;
-  const float f = static_cast<float>(cut);
-  return static_cast<double>(f) < cut ? nextafterf(f, INFINITY) : f;
-}
-inline float float_at_most(double cut) {
-  if (cut <= -static_cast<double>(FLT_MAX)) return -FLT_MAX;
-  const float f = static_cast<float>(cut);
-  return static_cast<double>(f) > cut ? nextafterf(f, -INFINITY) : f;
-}
+using core::float_at_least;
+using core::float_at_most;
+using core::is_allowed;
 
 template <class T>
 struct Row {
@@ -55,11 +47,6 @@ struct Row {
     return x;
   }
 };
-
-inline bool is_allowed(const bool* flags, const uint32_t* bits, int64_t id) {
-  if (flags) return flags[id];
-  return !bits || ((bits[id >> 5] >> (id & 31)) & 1u);
-}
 
 template <class T>
 void fill_tail(const RowInput<T>& in, Workspace& ws) {

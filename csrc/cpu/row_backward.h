@@ -1,17 +1,12 @@
 // Gradient of one scored token with the kept set held fixed. Included inside the namespace of each
 // build, after row_weigh.h.
 
-// e^(a x - b) on all lanes for a x <= b, through exp32: x is first moved by a float near b / a, so
-// that large offsets cost nothing.
+// core::ShiftedExp on all lanes.
 struct ShiftedExp {
   Simd::F centre, slope, rest;
 
-  ShiftedExp(double a, double b)
-      : centre(Simd::set(static_cast<float>(b / a))),
-        slope(Simd::set(static_cast<float>(a))),
-        rest(
-            Simd::set(static_cast<float>(static_cast<double>(static_cast<float>(b / a)) * a - b))) {
-  }
+  explicit ShiftedExp(const core::ShiftedExp& e)
+      : centre(Simd::set(e.centre)), slope(Simd::set(e.slope)), rest(Simd::set(e.rest)) {}
 
   Simd::F operator()(Simd::F x) const {
     const Simd::F t = Simd::fma(Simd::sub(x, centre), slope, rest);
@@ -22,9 +17,9 @@ struct ShiftedExp {
 // Adds base_weight p + kept_weight q to the gradient that is gathered in the workspace's list;
 // nothing where no token exists.
 template <class T>
-void add_gradient(const RowInput<T>& in, Workspace& ws, const RowGradient& g) {
+void add_gradient(const RowInput<T>& in, Workspace& ws, const core::RowGradient& g) {
   const Row<T> row(in, ws);
-  const ShiftedExp base(1.0, g.base_log_sum), kept(g.slope, g.kept_log_sum);
+  const ShiftedExp base(g.base), kept(g.kept);
   const Simd::F base_weight = Simd::set(g.base_weight), kept_weight = Simd::set(g.kept_weight);
   const Simd::F low = Simd::set(g.low), high = Simd::set(g.high);
   const Simd::F least = Simd::set(-FLT_MAX), most = Simd::set(FLT_MAX);

@@ -19,7 +19,7 @@ template <class T>
 RowCut cut_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
   RowCut cut{ws.status, KeptAs::kAll, {}};
   if (cut.status != core::kOk) return cut;
-  const bool all = !rule.truncates();
+  const bool all = !rule.truncates(ws.count);
   core::RowMasses& r = cut.masses;
   ws.collect_from = FLT_MAX;
   if (!all && cut_wide(in, ws, rule, r)) {
@@ -41,10 +41,7 @@ RowCut cut_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
   const Sums& scaled = rule.scale.identity ? ws.base : ws.scaled;
   r.scaled = scaled.mass;
   if (cut.kept_as == KeptAs::kInterval) return cut;
-  Cutter<T> cutter(in, ws, rule);
-  if (!all && cutter.run()) {
-    cut.kept_as = KeptAs::kList;
-  } else {
+  if (all) {
     r.kept = r.kept_units = scaled.mass;
     r.kept_e = scaled.entropy;
     r.n_kept = ws.count;
@@ -52,6 +49,9 @@ RowCut cut_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
     r.high = FLT_MAX;
     return cut;
   }
+  Cutter<T> cutter(in, ws, rule);
+  cutter.run();
+  cut.kept_as = KeptAs::kList;
   r.n_kept = ws.list_size;
   list_range(ws, r.low, r.high);
   Sums kept{cutter.survivors().mass, cutter.survivors().entropy};

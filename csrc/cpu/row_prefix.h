@@ -1,19 +1,13 @@
 // Where a prefix by mass or by count ends, without a sort. Included inside the namespace of each
 // build, after row_list.h.
 
-// Logits as integers, largest first; -0 and +0 are one. A type of its own, so that loops over keys
-// can inline it.
+// A type of its own, so that loops over keys can inline it.
 struct DescendingKey {
-  uint64_t operator()(float x) const {
-    const uint32_t bits = core::bit_cast<uint32_t>(x + 0.0f);
-    const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return static_cast<uint32_t>(~ascending);
-  }
+  uint64_t operator()(float x) const { return core::descending_key(x); }
 };
 constexpr DescendingKey descending_key{};
 inline float from_descending_key(uint64_t key) {
-  const uint32_t ascending = ~static_cast<uint32_t>(key);
-  return core::bit_cast<float>(ascending & 0x80000000u ? ascending & 0x7fffffffu : ~ascending);
+  return core::from_descending_key(static_cast<uint32_t>(key));
 }
 
 // The end of a prefix: keys at or below `bound` stay. `reached`: together they weigh the limit at

@@ -18,16 +18,16 @@ class Cutter {
     s_ = {all.mass, all.entropy, ws.top, ws.count};
   }
 
-  // Runs all stages. Returns whether the survivors are in the list (weighted by the deciding law).
-  bool run() {
-    if (rule_.has_top_k() && rule_.top_k < as_double(static_cast<uint64_t>(s_.count))) cut_top_k();
+  // Runs all stages, of which one cuts at least; the survivors are then in the list, weighted by
+  // the deciding law.
+  void run() {
+    if (rule_.cuts_top_k(s_.count)) cut_top_k();
     if (rule_.has_top_p()) cut_top_p();
     if (rule_.has_min_p()) keep_from(core::min_p_cut(rule_, s_));
     if (rule_.has_typical()) cut_typical();
     if (rule_.has_epsilon()) keep_from(core::epsilon_cut(rule_, s_, ws_.top));
     if (rule_.has_eta()) keep_from(core::eta_cut(rule_, s_, ws_.top));
     if (rule_.has_sigma()) keep_from(core::sigma_cut(rule_, s_, sigma_moments()));
-    return listed_;
   }
 
   const core::Survivors& survivors() const { return s_; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/books.h"
+#include "core/gradient.h"
 #include "cpu/workspace.h"
 
 namespace aligndec::cpu {
@@ -29,13 +30,6 @@ struct RowCut {
   core::RowMasses masses;
 };
 
-// What one scored token adds to the gradient of its row: base_weight p + kept_weight q, with p =
-// e^(x - base_log_sum) and q = e^(slope x - kept_log_sum) in [low, high].
-struct RowGradient {
-  double base_log_sum, kept_log_sum, slope;
-  float base_weight, kept_weight, low, high;
-};
-
 // The row kernel of one instruction set.
 template <class T>
 struct RowKernel {
@@ -44,7 +38,7 @@ struct RowKernel {
   // The first kept id whose cumulative mass exceeds `target`, and its logit.
   int64_t (*draw)(const RowInput<T>& row, const Workspace& ws, const RowCut& cut, bool scaled,
                   uint64_t target);
-  void (*add_gradient)(const RowInput<T>& row, Workspace& ws, const RowGradient& gradient);
+  void (*add_gradient)(const RowInput<T>& row, Workspace& ws, const core::RowGradient& gradient);
   void (*exp_array)(const float* t, float* out, int64_t n);
 };
 

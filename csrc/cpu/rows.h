@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/logit.h"
 #include "cpu/isa.h"
 #include "launch/adaptor_step.h"
 
@@ -24,8 +25,7 @@ RowInput<T> row_input(const RowBatch& batch, int64_t row) {
 // The logit of a token, -inf if it does not exist.
 template <class T>
 float existing_logit(const RowInput<T>& row, int64_t id) {
-  const bool exists = id < row.n && (!row.allowed || row.allowed[id]) &&
-                      (!row.allowed_bits || ((row.allowed_bits[id >> 5] >> (id & 31)) & 1u));
+  const bool exists = id < row.n && core::is_allowed(row.allowed, row.allowed_bits, id);
   return exists ? static_cast<float>(row.x[id]) : -std::numeric_limits<float>::infinity();
 }
 

@@ -1,0 +1,68 @@
+// How rows are shared out over the device.
+#pragma once
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include "cuda/row.cuh"
+
+namespace aligndec::cuda {
+
+// How many blocks share a row, and whether they keep it on the chip.
+struct Plan {
+  int peers;
+  bool on_chip;
+  int64_t storage_bytes;
+};
+
+inline Plan plan_rows(const block::Device& device, int64_t rows, int64_t n, int64_t logit_bytes) {
+  const int most = device.clusters ? kMostPeers : 1;
+  const auto slice = [&](int peers) { return Slice::length(n, peers) * logit_bytes; };
+  const auto idle = [&](int peers) {
+    return rows * peers < device.multiprocessors && Slice::length(n, peers) > kLeastSlice;
+  };
+  int peers = 1;
+  while (peers < most && (slice(peers) > kSliceBytes || idle(peers))) peers *= 2;
+  const int64_t whole = static_cast<int64_t>(sizeof(Storage)) + slice(peers);
+  if (whole > device.storage_bytes) return {peers, false, sizeof(Storage)};
+  return {peers, true, whole};
+}
+
+// Calls body(T{}) with the type of the logits.
+template <class Body>
+int for_type(LogitType type, Body body) {
+  switch (type) {
+    case LogitType::kFloat:
+      return body(float{});
+    case LogitType::kHalf:
+      return body(c10::Half{});
+    case LogitType::kBFloat16:
+      return body(c10::BFloat16{});
+  }
+  return block::kBadArgument;
+}
+
+// What a kernel over rows is given: its task, and whether rows are kept on the chip.
+template <class Task>
+struct RowArgs {
+  Task task;
+  bool on_chip;
+};
+
+// Launches Kernel<type of the logits> with `groups` groups of blocks.
+template <template <class> class Kernel, class Task>
+int launch_rows(const Task& task, const RowBatch& batch, int64_t groups,
+                const block::Device& device, CUstream_st* stream) {
+  return for_type(batch.type, [&]<class T>(T) {
+    const auto run = [&](const Plan& plan) {
+      return block::launch<Kernel<T>>({groups, plan.peers, plan.storage_bytes},
+                                      {task, plan.on_chip}, stream);
+    };
+    const Plan plan = plan_rows(device, groups, batch.n, sizeof(T));
+    const int error = run(plan);
+    // A part of a device may be too small for a cluster.
+    return error == block::kNoRoomForCluster ? run({1, false, sizeof(Storage)}) : error;
+  });
+}
+
+}  // namespace aligndec::cuda

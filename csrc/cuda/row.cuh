@@ -1,0 +1,102 @@
+// One row of logits: each block of the group holds a slice of it, on the chip where it fits, else
+// reads it again from device memory.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "core/logit.h"
+#include "cuda/row_state.cuh"
+#include "launch/adaptor_step.h"
+
+namespace aligndec::cuda {
+
+// The logit of a token, -inf if it does not exist.
+template <class T>
+__device__ float existing_logit(const RowBatch& batch, int64_t row, int64_t id) {
+  const bool* flags = batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr;
+  const uint32_t* bits =
+      batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr;
+  if (id >= batch.n || !core::is_allowed(flags, bits, id)) return -INFINITY;
+  return static_cast<float>(static_cast<const T*>(batch.logits)[row * batch.stride + id]);
+}
+
+// How ids are shared out: a slice to each block, and of any range of a slice a stretch to each
+// warp, both in the order of ids and in units of warps.
+struct Slice {
+  static __host__ __device__ int64_t length(int64_t n, int peers) {
+    const int64_t each = (n + peers - 1) / peers;
+    return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
+  }
+  static __device__ int stretch(int range) {
+    const int each = (range + kWarps - 1) / kWarps;
+    return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
+  }
+
+  // Calls body(i) for i in [begin, end).
+  template <class Body>
+  static __device__ void for_range(int begin, int end, Body body) {
+    const int start = begin + block::warp() * stretch(end - begin);
+    const int stop = start + stretch(end - begin);
+    const int last = stop < end ? stop : end;
+#pragma unroll 2
+    for (int i = start + block::lane(); i < last; i += block::kWarp) body(i);
+  }
+};
+
+template <class T>
+class Row {
+ public:
+  int64_t first;  // id of the slice's first token
+  int size;       // of the slice
+
+  // Also leaves what it sees of the row in s.seen.
+  __device__ Row(Storage& s, const RowBatch& batch, int64_t row, bool on_chip)
+      : flags_(batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr),
+        bits_(batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr) {
+    const int64_t slice = Slice::length(batch.n, block::peers());
+    const int64_t left = batch.n - block::rank() * slice;
+    first = block::rank() * slice;
+    size = static_cast<int>(left < 0 ? 0 : left < slice ? left : slice);
+    x_ = static_cast<const T*>(batch.logits) + row * batch.stride + first;
+    auto* const chip = reinterpret_cast<T*>(block::storage() + sizeof(Storage));
+    Scan mine;
+    for_ids([&](int i) {
+      const float x = at(i);
+      mine.add_logit(x);
+      if (on_chip) chip[i] = static_cast<T>(x);  // exact
+    });
+    sum(s.exchange, mine, s.seen);
+    if (!on_chip) return;
+    x_ = chip;
+    flags_ = nullptr;
+    bits_ = nullptr;
+  }
+
+  // Logit i of the slice, -inf where no token exists.
+  __device__ float at(int i) const {
+    return core::is_allowed(flags_, bits_, first + i) ? static_cast<float>(x_[i]) : -INFINITY;
+  }
+
+  // Calls body(i) for the ids of the slice: each warp has one stretch of them, in order.
+  template <class Body>
+  __device__ void for_ids(Body body) const {
+    Slice::for_range(0, size, body);
+  }
+
+  // Calls body(x) for the logits in [low, high].
+  template <class Body>
+  __device__ void for_logits(float low, float high, Body body) const {
+    for_ids([&](int i) {
+      const float x = at(i);
+      if (x >= low && x <= high) body(x);
+    });
+  }
+
+ private:
+  const T* x_;  // of the slice
+  const bool* flags_;
+  const uint32_t* bits_;
+};
+
+}  // namespace aligndec::cuda

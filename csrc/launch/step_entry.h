@@ -1,0 +1,102 @@
+// One entry of a step, the same on every device: its random bits, its outputs, its running sums.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "core/adaptor_rules.h"
+#include "core/books.h"
+#include "core/draw.h"
+#include "core/mirostat.h"
+#include "core/philox.h"
+#include "core/state.h"
+#include "launch/adaptor_step.h"
+
+namespace aligndec {
+
+// The 64 bits that decide entry i.
+ALIGNDEC_HD uint64_t entry_bits(const StepArgs& args, int64_t i) {
+  const BitSource& source = args.bits;
+  if (source.uniforms) return core::bits_from_uniform(source.uniforms[i]);
+  const auto seed = static_cast<uint64_t>(source.seeds ? source.seeds[i] : source.seed);
+  const auto sequence = static_cast<uint64_t>(source.sequence_ids ? source.sequence_ids[i] : i);
+  const int64_t* length = args.state.sums ? args.state.length : nullptr;
+  const int64_t* positions = source.positions ? source.positions : length;
+  const auto position = static_cast<uint64_t>(positions ? positions[i] : source.position);
+  return core::token_bits(seed, sequence, position, core::Stream::kToken).r;
+}
+
+// The rule of entry i, with its string's own threshold if it has one.
+ALIGNDEC_HD core::Rule entry_rule(const StepArgs& args, int64_t i) {
+  const double* mu = args.state.sums ? args.state.sums + core::kSums * args.count + i : nullptr;
+  return core::string_rule(args.batch.params + i * args.batch.params_stride, mu);
+}
+
+// Writes entry i of every field.
+ALIGNDEC_HD void write_fields(const StepFields& out, int64_t i, int64_t token,
+                              const double (&floats)[6], int64_t n_kept, int64_t status) {
+  out.token[i] = token;
+  out.log_p[i] = floats[0];
+  out.log_q[i] = floats[1];
+  out.log_z[i] = floats[2];
+  out.log_kept[i] = floats[3];
+  out.entropy[i] = floats[4];
+  out.kl[i] = floats[5];
+  out.n_kept[i] = n_kept;
+  out.status[i] = status;
+}
+
+ALIGNDEC_HD void write_extras(const StepFields& out, int64_t count, int64_t i, double low,
+                              double high, double l1, double lc, uint64_t all, uint64_t kept) {
+  if (out.cut) {
+    const double values[] = {low, high, l1, lc};
+    for (int f = 0; f < 4; ++f) out.cut[f * count + i] = values[f];
+  }
+  if (out.mass) {
+    out.mass[i] = static_cast<int64_t>(all);
+    out.mass[count + i] = static_cast<int64_t>(kept);
+  }
+}
+
+// A finished row, or one without a law.
+ALIGNDEC_HD void write_empty(const StepFields& out, int64_t count, int64_t i, int64_t token,
+                             int64_t status, double value) {
+  const double floats[] = {value, value, value, value, value, value};
+  write_fields(out, i, token, floats, 0, status);
+  write_extras(out, count, i, value, value, value, value, 0, 0);
+}
+ALIGNDEC_HD void write_bad(const StepFields& out, int64_t count, int64_t i, int64_t status) {
+  write_empty(out, count, i, -1, status, NAN);
+}
+
+// The books of one token with logit x (-inf: it does not exist) of a row whose kept set is known.
+ALIGNDEC_HD void write_token(const core::RowMasses& r, const core::Rule& rule,
+                             const StepFields& out, int64_t count, int64_t i, int64_t token,
+                             float x) {
+  const core::RowBooks books = core::row_books(r, rule.tau);
+  const bool kept = rule.greedy() ? token == r.greedy_token : x >= r.low && x <= r.high;
+  const double infinity = INFINITY;
+  const double floats[] = {core::token_log_p(r, books, x),
+                           kept ? core::token_log_q(r, books, x, rule.tau) : -infinity,
+                           books.log_z,
+                           books.log_kept,
+                           books.entropy,
+                           books.kl};
+  write_fields(out, i, token, floats, r.n_kept, kept ? core::kOk : core::kOutside);
+  const double lc = rule.greedy() ? 0.0 : books.kept_log_sum + r.kept_top / rule.tau;
+  write_extras(out, count, i, r.low, r.high, books.base_log_sum + r.top, lc, r.scaled,
+               r.kept_units);
+}
+
+// Adds entry i to its running sums.
+ALIGNDEC_HD void commit_entry(const StepArgs& args, int64_t i) {
+  const StateRef& state = args.state;
+  const StepFields& out = args.out;
+  const double fields[] = {out.log_p[i], out.log_q[i], out.log_z[i], out.log_kept[i], out.kl[i]};
+  core::commit_step(state.sums, args.count, i, state.length, state.finished, state.eos, state.n_eos,
+                    out.status[i], out.token[i], fields);
+  core::commit_threshold(state.sums + core::kSums * args.count + i,
+                         args.batch.params + i * args.batch.params_stride, out.status[i], fields);
+}
+
+}  // namespace aligndec

@@ -1,0 +1,44 @@
+// The launchers of csrc/cuda on the machine of host_device/cuda/block.cuh; built and called by
+// tests/host_cuda.py.
+#include <cstdio>
+#include <exception>
+
+#include "cuda/adaptor_backward.cu"
+#include "cuda/adaptor_step.cu"
+#include "cuda/imh_chain.cu"
+
+namespace {
+
+template <class Launch, class Args>
+int run(Launch launch, const Args* args) {
+  try {
+    return launch(*args, nullptr);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return -1;
+  }
+}
+
+}  // namespace
+
+namespace cuda = aligndec::cuda;
+auto& machine = cuda::block::machine;
+
+extern "C" {
+void configure(int multiprocessors, int storage_bytes, int clusters, int most_peers,
+               uint64_t order) {
+  machine = {{multiprocessors, storage_bytes, clusters != 0}, most_peers, order};
+}
+void asked_for(int64_t* launches, int64_t* on_chip, int64_t* clusters) {
+  *launches = machine.launches;
+  *on_chip = machine.on_chip;
+  *clusters = machine.clusters;
+}
+int adaptor_step(const aligndec::StepArgs* args) { return run(cuda::launch_adaptor_step, args); }
+int adaptor_grid(const aligndec::GridArgs* args) { return run(cuda::launch_adaptor_grid, args); }
+int adaptor_mask(const aligndec::MaskArgs* args) { return run(cuda::launch_adaptor_mask, args); }
+int adaptor_score_backward(const aligndec::BackwardArgs* args) {
+  return run(cuda::launch_adaptor_score_backward, args);
+}
+int imh_chain(const aligndec::ChainArgs* args) { return run(cuda::launch_imh_chain, args); }
+}

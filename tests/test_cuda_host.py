@@ -1,0 +1,238 @@
+"""The device code of the CUDA kernels, run on the host, equals the CPU kernel bit for bit."""
+
+import pytest
+import torch
+from cases import (
+    DTYPES,
+    HOSTILE,
+    INF,
+    LAYOUTS,
+    adaptors,
+    bits,
+    crossed,
+    hostile,
+    randn,
+    rng,
+    uniforms,
+)
+from host_cuda import ROOT, Kernels, Machine, compile_library
+from torch import Tensor
+
+import aligndec as ad
+
+pytestmark = pytest.mark.usefixtures("native")
+
+SMALL = 60_000  # bytes: the storage of a block and no slice
+MACHINES = {
+    "one block": Machine(clusters=False),
+    "one block, rows not on the chip": Machine(clusters=False, storage_bytes=0),
+    "clusters": Machine(order=1),
+    "clusters, rows not on the chip": Machine(storage_bytes=0, order=2),
+    "no room for a cluster": Machine(most_peers=1, order=3),
+}
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    return Kernels(compile_library(tmp_path_factory.mktemp("cuda_host")))
+
+
+@pytest.fixture(params=MACHINES)
+def device(kernels: Kernels, request: pytest.FixtureRequest) -> Kernels:
+    kernels.configure(MACHINES[request.param])
+    return kernels
+
+
+def check(actual: list[Tensor], expected: tuple[Tensor, ...]) -> None:
+    """Every bit."""
+    assert len(actual) == len(expected)
+    for i, (a, b) in enumerate(zip(actual, expected, strict=True)):
+        torch.testing.assert_close(
+            a, b, rtol=0, atol=0, equal_nan=True, msg=lambda m, i=i: f"output {i}: {m}"
+        )
+
+
+def inputs(x: Tensor, every: list[ad.Adaptor], allowed: Tensor | None = None) -> tuple:
+    return x, ad.pack(every, len(every)).params, allowed, x.shape[1]
+
+
+def check_scores(kernels: Kernels, *given: Tensor | int | None) -> None:
+    """All but the ends of the kept interval, which may lie anywhere between two tokens."""
+    actual, expected = kernels.adaptor_score(*given), torch.ops.aligndec.adaptor_score(*given)
+    check([*actual[:9], actual[9][2:], actual[10]], (*expected[:9], expected[9][2:], expected[10]))
+
+
+OPTIONS = ("tokens", "seed", "seeds", "sequence_ids", "position", "positions", "uniforms", "sums")
+OPTIONS += ("length", "finished", "eos", "pad", "strict")
+DEFAULTS = {"seed": 0, "position": 0, "pad": 0, "strict": False}
+
+
+def cpu_step(*batch, **options) -> tuple[Tensor, ...]:
+    rest = [options.get(name, DEFAULTS.get(name)) for name in OPTIONS]
+    return torch.ops.aligndec.adaptor_step(*batch, *rest)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_rows(name: str, device: Kernels) -> None:
+    x, every = crossed(hostile(name))
+    batch, u = inputs(x, every), uniforms(len(x), seed=1)
+    check(device.adaptor_step(*batch, uniforms=u), cpu_step(*batch, uniforms=u))
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+def test_half_types(dtype: torch.dtype, device: Kernels) -> None:
+    for name in ("coarse_ties", "signed_zeros", "wide", "size_1025"):
+        x, every = crossed(hostile(name, dtype))
+        batch, u = inputs(x, every), uniforms(len(x), seed=1)
+        check(device.adaptor_step(*batch, uniforms=u), cpu_step(*batch, uniforms=u))
+
+
+@pytest.mark.parametrize("kind", ["bool", "bits"])
+def test_masked_rows_and_a_shorter_vocabulary(kind: str, device: Kernels) -> None:
+    x, every = crossed(randn(2, 300))
+    allowed = randn(len(x), 300, 1) > 0.5
+    allowed[::17] = False
+    mask = allowed if kind == "bool" else bits(allowed)
+    for allowed_or_one in (mask, mask[1:2]):
+        batch = (*inputs(x, every, allowed_or_one)[:3], 287)
+        token = torch.randint(-1, 300, (len(x),), generator=rng(2))
+        check_scores(device, *batch, token, None)
+        assert torch.equal(device.adaptor_mask(*batch), torch.ops.aligndec.adaptor_mask(*batch))
+
+
+@pytest.mark.parametrize("value", [float("nan"), INF, -INF])
+def test_bad_rows(value: float, device: Kernels) -> None:
+    x, every = crossed(randn(4, 400))
+    x[::3, 399] = value
+    x[1::3, 0] = value
+    x[2::3] = -INF
+    batch, u = inputs(x, every), uniforms(len(x))
+    check(device.adaptor_step(*batch, uniforms=u), cpu_step(*batch, uniforms=u))
+    assert torch.equal(device.adaptor_mask(*batch), torch.ops.aligndec.adaptor_mask(*batch))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layouts(layout: str, dtype: torch.dtype, device: Kernels) -> None:
+    x, every = crossed(randn(2, 263).to(dtype))
+    u = uniforms(len(x))
+    odd = LAYOUTS[layout](x)
+    expected = cpu_step(*inputs(x, every), uniforms=u)
+    check(device.adaptor_step(*inputs(odd, every), uniforms=u), expected)
+
+
+def test_masks_grids_and_scores_of_given_rows(device: Kernels) -> None:
+    for name in ("two_values", "coarse_ties", "sigma_window", "overflowing_spread"):
+        x, token = hostile(name), torch.tensor([0, -1, 3])
+        batch = inputs(x, adaptors())
+        token = token[: len(x)]
+        op = torch.ops.aligndec.adaptor_grid
+        check(device.adaptor_grid(*batch, token), op(*batch, token))
+        mask = torch.ops.aligndec.adaptor_mask
+        batch = inputs(*crossed(x))
+        assert torch.equal(device.adaptor_mask(*batch), mask(*batch))
+        every = adaptors()
+        rows = torch.randint(0, len(x), (len(every),), generator=rng(3))
+        token = torch.randint(0, x.shape[1], (len(every),), generator=rng(4))
+        check_scores(device, *inputs(x, every), token, rows)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_sums_of_a_state(strict: bool, device: Kernels) -> None:
+    """Philox bits, rows that end, rows that break; with `strict` a bad row stops the whole step."""
+    every = [*adaptors(), ad.Adaptor(mirostat_tau=2.0), ad.Adaptor(0.7, mirostat_tau=1.0)]
+    rows = len(every)
+    states = []
+    for step in (device.adaptor_step, cpu_step):
+        state = {
+            "sums": torch.zeros(6, rows, dtype=torch.float64),
+            "length": torch.zeros(rows, dtype=torch.int64),
+            "finished": torch.zeros(rows, dtype=torch.bool),
+        }
+        given = {
+            "eos": torch.tensor([0, 3]),
+            "sequence_ids": torch.arange(rows) * 2**33,
+            "seed": -7,
+            "pad": 1,
+            "strict": strict,
+        }
+        state["sums"][5] = float("nan")  # the threshold of a string without a token
+        outputs = []
+        for t in range(6):
+            x = randn(rows, 90, seed=t, scale=2.0)
+            if t == 3:
+                x[5] = -INF
+            outputs += step(*inputs(x, every), **state, **given)
+        states.append([*outputs, *state.values()])
+    check(states[0], tuple(states[1]))
+    assert states[1][-1].any()
+    assert states[1][-1][5] == (not strict)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients(dtype: torch.dtype, device: Kernels) -> None:
+    x = torch.cat((hostile("coarse_ties", dtype).repeat(2, 1), randn(2, 700, 3).to(dtype)))
+    x[2, ::5] = -INF
+    every = [a for a in adaptors() if a.temperature == 0 or a.temperature > 0.01] * 2
+    rows = torch.randint(0, len(x), (len(every),), generator=rng(5))
+    token = torch.randint(0, 690, (len(every),), generator=rng(6))
+    heads = [torch.randn(len(every), generator=rng(s), dtype=torch.float64) for s in (7, 8, 9)]
+    batch = (*inputs(x, every)[:3], 690)
+    step = torch.ops.aligndec.adaptor_score(*batch, token, rows)
+    given = (*heads, *batch, token, rows, step[9], step[8])
+    expected = torch.ops.aligndec.adaptor_score_backward(*given)
+    check([device.adaptor_score_backward(*given)], (expected,))
+    given = (*(h[:4] for h in heads), x, batch[1][:4], None, 690, token[:4], None)
+    step = torch.ops.aligndec.adaptor_score(*given[3:])
+    given = (*given, step[9], step[8])
+    expected = torch.ops.aligndec.adaptor_score_backward(*given)
+    check([device.adaptor_score_backward(*given)], (expected,))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 31), (40, 32), (9, 33), (70, 100), (5, 1000)])
+def test_chains(shape: tuple[int, int], device: Kernels) -> None:
+    weight = torch.randn(shape, generator=rng(1), dtype=torch.float64)
+    weight[0, ::3] = -INF
+    weight[-1] = -INF
+    u = torch.rand(shape, generator=rng(2), dtype=torch.float64)
+    u[0, ::2] = 0.0
+    ids = torch.arange(shape[0]) * 2**33 + 5
+    for given in ((weight, 3, None, None), (weight, -9, ids, None), (weight, 0, None, u)):
+        check(device.imh_chain(*given), torch.ops.aligndec.imh_chain(*given))
+
+
+# One barrier between the warps of a block, one between the blocks of a row.
+BARRIERS = {
+    "group.cuh": (
+        "  block::sync();\n  if (block::warp() == 0) {",
+        "  if (block::warp() == 0) {",
+    ),
+    "row_mass.cuh": ("  block::sync_peers();  // the histograms are complete\n", ""),
+}
+
+
+@pytest.mark.parametrize("name", BARRIERS)
+def test_a_lost_barrier_is_seen(
+    name: str, kernels: Kernels, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Negative control: with one barrier removed, some order of the threads changes the results."""
+    folder = tmp_path_factory.mktemp("race")
+    (folder / "cuda").mkdir()
+    source = (ROOT / "csrc" / "cuda" / name).read_text()
+    barrier, nothing = BARRIERS[name]
+    assert source.count(barrier) == 1
+    (folder / "cuda" / name).write_text(source.replace(barrier, nothing))
+    broken = Kernels(compile_library(folder, folder))
+    batch = inputs(*crossed(randn(1, 700)))
+
+    def differ(tried: Kernels, order: int) -> bool:
+        tried.configure(Machine(order=order))
+        try:
+            check(tried.adaptor_step(*batch), step)
+        except AssertionError:
+            return True
+        return False
+
+    step = cpu_step(*batch)
+    assert any(differ(broken, order) for order in range(1, 4))
+    assert not any(differ(kernels, order) for order in range(1, 4))
