@@ -12,7 +12,8 @@ from aligndec._prompts import Prompts, as_prompts, token_ids, trim
 from aligndec.adaptors import Adaptor
 from aligndec.generation import StringScores
 from aligndec.models import StepLM, as_step_lm
-from aligndec.step import score_grid
+from aligndec.state import SequenceState
+from aligndec.step import Step, score, score_grid
 
 __all__ = ["feed_known", "score_strings"]
 
@@ -97,6 +98,12 @@ def _score_batch(
     logits, state = logits[inverse.to(logits.device), None], lm.select(state, inverse)
     tokens = tokens.to(logits.device)
     sums = torch.zeros(5, len(adaptors), len(texts), dtype=torch.float64, device=logits.device)
+    # Stateful adaptors walk along the strings; the others need one read of the logits together.
+    walkers = {
+        i: SequenceState.start(len(texts), device=logits.device)
+        for i, adaptor in enumerate(adaptors)
+        if adaptor.stateful
+    }
     # Bad logits outrank a token outside of the kept set; the table is its own inverse.
     severity = torch.tensor([0, 3, 2, 1, 0], device=logits.device)
     worst = torch.zeros_like(sums[0], dtype=torch.int64)
@@ -104,18 +111,42 @@ def _score_batch(
     while t < width:
         rows, block = logits.shape[:2]  # logits [rows, block, V] of the columns from t on
         # A negative token is past the end of its row and adds zero.
-        step = score_grid(logits, tokens[:rows, t : t + block].contiguous(), adaptors)
-        now = torch.stack([step.log_p, step.log_q, step.log_z, step.log_kept, step.kl])
+        now, status = _score_block(logits, tokens[:rows, t : t + block], adaptors, walkers)
         sums[:, :, :rows] += now.sum(3)
-        worst[:, :rows] = torch.maximum(worst[:, :rows], severity[step.status].amax(2))
+        worst[:, :rows] = torch.maximum(worst[:, :rows], severity[status].amax(2))
         t += block
         if t >= width:
             break
         live = int((lengths > t).sum())
         if live <= rows // 2:  # finished rows stop costing
             rows, state = live, lm.select(state, torch.arange(live))
+            kept = torch.arange(live, device=logits.device)
+            walkers = {i: walker.select(kept) for i, walker in walkers.items()}
         logits, state = feed_known(lm, tokens[:rows, t - 1 : width - 1].clamp(min=0), state, logits)
     return sums, severity[worst]
+
+
+def _score_block(
+    logits: Tensor, tokens: Tensor, adaptors: list[Adaptor], walkers: dict[int, SequenceState]
+) -> tuple[Tensor, Tensor]:
+    """Return log_p, log_q, log_z, log_kept, kl [5, A, B, k] and status [A, B, k] of a block."""
+
+    def sums(step: Step) -> Tensor:
+        return torch.stack([step.log_p, step.log_q, step.log_z, step.log_kept, step.kl])
+
+    if not walkers:
+        step = score_grid(logits, tokens.contiguous(), adaptors)
+        return sums(step), step.status
+    status = tokens.new_zeros((len(adaptors), *tokens.shape))
+    now = status.new_zeros((5, *status.shape), dtype=torch.float64)
+    others = [i for i in range(len(adaptors)) if i not in walkers]
+    step = score_grid(logits, tokens.contiguous(), [adaptors[i] for i in others])
+    now[:, others], status[others] = sums(step), step.status
+    for i, walker in walkers.items():
+        for c, column in enumerate(tokens.unbind(1)):
+            one = score(logits[:, c], column.contiguous(), adaptors[i], state=walker, strict=False)
+            now[:, i, :, c], status[i, :, c] = sums(one), one.status
+    return now, status
 
 
 def feed_known(lm: StepLM, tokens: Tensor, state: Any, like: Tensor) -> tuple[Tensor, Any]:

@@ -60,6 +60,21 @@ def _backend_of_the_build() -> Iterator[None]:
             yield
 
 
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test on every build of the CPU kernels that this machine can run."""
+    _require_native()
+    from aligndec import _ops
+
+    before = _ops.extension.instruction_set()
+    try:
+        _ops.extension.set_instruction_set(request.param)
+    except ValueError:
+        pytest.skip(f"this machine lacks {request.param}")
+    yield request.param
+    _ops.extension.set_instruction_set(before)
+
+
 @pytest.fixture
 def native() -> None:
     """For tests that call the extension themselves."""

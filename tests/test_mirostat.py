@@ -173,3 +173,19 @@ def test_it_needs_a_state() -> None:
                 call()
     with pytest.raises(ValueError, match="score_grid: adaptors must be without mirostat_tau"):
         ad.score_grid(logits, y, [adaptor])
+
+
+def test_teacher_forced_strings() -> None:
+    lm = TableLM.random(5, eos_token_id=0, scale=0.9, seed=5)
+    mirostat, cut = ad.Adaptor(**HEATED), ad.Adaptor(top_p=0.8)
+    out = ad.generate(lm, [PROMPT], adaptor=mirostat, max_new_tokens=9, num_return_sequences=40)
+    texts = out.completions()
+    only = ad.score_strings(lm, [PROMPT] * 40, texts, [mirostat])
+    torch.testing.assert_close(only.log_q[0], out.log_q)
+    many = ad.score_strings(lm, [PROMPT] * 40, texts, [cut, mirostat, ad.Adaptor()], batch_size=16)
+    for name in ("log_p", "log_q", "log_z", "log_kept", "kl"):
+        torch.testing.assert_close(getattr(many, name)[1], getattr(out, name))
+    assert torch.equal(many.length[1], out.length)
+    assert many.status[1].eq(0).all()
+    alone = ad.score_strings(lm, [PROMPT] * 40, texts, [cut])
+    torch.testing.assert_close(many.log_q[0], alone.log_q[0])
