@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,21 @@ from aligndec.adaptors import Adaptor
 from aligndec.generation import sequence_id
 from aligndec.models import as_step_lm
 
-__all__ = ["RewardDecoder"]
+__all__ = ["Request", "RewardDecoder"]
+
+
+class Request(NamedTuple):
+    """The arguments of one `generate`."""
+
+    input_ids: Prompts
+    attention_mask: Tensor | None
+    max_new_tokens: int
+    seed: int
+    eos_token_id: int | Sequence[int] | None
+    progress: bool
+    num_return_sequences: int
+    prompt_ids: Tensor | Sequence[int] | None
+    pad_token_id: int | None
 
 
 class RewardDecoder:
@@ -106,20 +120,36 @@ class RewardDecoder:
         RewardError
             The reward raised or gave something that is no number; the message names the items.
         """
-        name, lm, options = self._name, self.model, self.options
         for argument, value in (
             ("max_new_tokens", max_new_tokens),
             ("num_return_sequences", num_return_sequences),
         ):
-            if whole(name, argument, value) < 1:
-                raise ValueError(f"{name}: {argument} must be >= 1, got {value}")
-        eos = lm.eos_token_id if eos_token_id is None else eos_token_id
+            if whole(self._name, argument, value) < 1:
+                raise ValueError(f"{self._name}: {argument} must be >= 1, got {value}")
+        return self._run(
+            Request(
+                input_ids,
+                attention_mask,
+                max_new_tokens,
+                seed,
+                eos_token_id,
+                progress,
+                num_return_sequences,
+                prompt_ids,
+                pad_token_id,
+            )
+        )
+
+    def _run(self, asked: Request) -> TransferQGeneration:
+        name, lm, options = self._name, self.model, self.options
+        draws, max_new_tokens = asked.num_return_sequences, asked.max_new_tokens
+        eos = lm.eos_token_id if asked.eos_token_id is None else asked.eos_token_id
         eos = token_ids(f"{name}: eos_token_id", eos, lm.vocab_size)
-        pad = pad_id(name, lm, eos, pad_token_id)
-        ids, mask = as_prompts(name, input_ids, attention_mask, lm.vocab_size, pad)
-        names = prompt_names(name, prompt_ids, len(ids))
-        prompt_index = torch.arange(len(ids)).repeat_interleave(num_return_sequences)
-        draw = torch.arange(num_return_sequences).repeat(len(ids))
+        pad = pad_id(name, lm, eos, asked.pad_token_id)
+        ids, mask = as_prompts(name, asked.input_ids, asked.attention_mask, lm.vocab_size, pad)
+        names = prompt_names(name, asked.prompt_ids, len(ids))
+        prompt_index = torch.arange(len(ids)).repeat_interleave(draws)
+        draw = torch.arange(draws).repeat(len(ids))
 
         counted, sft = Counted(lm), None if self.sft is None else Counted(self.sft)
         logits, state = counted.prefill(ids, mask)
@@ -139,17 +169,17 @@ class RewardDecoder:
             strings=Strings(prompts, max_new_tokens, pad, device),
             sequence_ids=sequence_id(names[prompt_index], draw).to(device),
             max_new_tokens=max_new_tokens,
-            seed=seed,
+            seed=asked.seed,
             # The public code never ends a string; its rollouts end.
             ends=ends[:0] if options.compat == "official" else ends,
             rollout_ends=ends,
             pad=pad,
         )
         live = Live(torch.arange(len(ids), device=device), logits, state, sft_logits, sft_state)
-        if num_return_sequences > 1:
+        if draws > 1:
             live = live.keep(context, prompt_index.to(device))
         live.rows = torch.arange(len(prompts), device=device)
-        bar = token_bar(name, len(prompts) * max_new_tokens) if progress else None
+        bar = token_bar(name, len(prompts) * max_new_tokens) if asked.progress else None
         decode(context, live, bar)
         if bar is not None:
             bar.close()

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from aligndec._columns import whole
-from aligndec._prompts import Prompts
 from aligndec._reward_calls import Reward, RewardCalls
-from aligndec._tq_decoder import RewardDecoder
+from aligndec._tq_decoder import Request, RewardDecoder
 from aligndec._tq_generation import TransferQGeneration
 from aligndec._tq_options import Options
 from aligndec._tq_rollouts import Counted
 from aligndec._tq_steps import Steps
 from aligndec.backend import current_ops
 from aligndec.generate import generate
-from aligndec.models import as_step_lm
 
 __all__ = ["Args", "BestOfN", "BlockwiseBestOfN", "ControlledDecoding"]
 
@@ -156,41 +152,11 @@ class BestOfN(RewardDecoder):
         super().__init__(model, reward, Options(k=n))
         self.n, self.beta = n, beta
 
-    @torch.no_grad()
-    def generate(
-        self,
-        input_ids: Prompts,
-        attention_mask: Tensor | None = None,
-        *,
-        max_new_tokens: int,
-        seed: int = 0,
-        eos_token_id: int | Sequence[int] | None = None,
-        progress: bool = False,
-        num_return_sequences: int = 1,
-        prompt_ids: Tensor | Sequence[int] | None = None,
-        pad_token_id: int | None = None,
-    ) -> TransferQGeneration:
-        """Decode every prompt: draws n·r … n·r + n − 1 of a prompt compete for its string r.
-
-        Arguments and result as in `TransferQ.generate`.
-        """
-        if whole("BestOfN", "num_return_sequences", num_return_sequences) < 1:
-            raise ValueError(
-                f"BestOfN: num_return_sequences must be >= 1, got {num_return_sequences}"
-            )
-        lm = Counted(as_step_lm(self.model))
-        drawn = generate(
-            lm,
-            input_ids,
-            attention_mask,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            num_return_sequences=self.n * num_return_sequences,
-            prompt_ids=prompt_ids,
-            eos_token_id=eos_token_id,
-            pad_token_id=pad_token_id,
-            progress=progress,
-        )
+    def _run(self, asked: Request) -> TransferQGeneration:
+        # Draws n·r … n·r + n − 1 of a prompt compete for its string r.
+        lm = Counted(self.model)
+        draws = self.n * asked.num_return_sequences
+        drawn = generate(lm, **asked._replace(num_return_sequences=draws)._asdict())
         calls = RewardCalls("BestOfN", "reward", self.reward)
         reward = calls(drawn.prompts(), drawn.completions()).to(drawn.log_p.device)
         pools = reward.view(-1, self.n)
@@ -200,7 +166,7 @@ class BestOfN(RewardDecoder):
             pools,
             alpha=1.0 if self.beta is None else 1.0 / self.beta,
             greedy=self.beta is None,
-            seed=seed,
+            seed=asked.seed,
             sequence_ids=drawn.sequence_ids[first],
         )
         index = first + choice.index

@@ -2,35 +2,14 @@
 
 import pytest
 import torch
+from test_models_hf import V, tiny
 
 import aligndec as ad
 from aligndec import transfer_q as tq
 
 transformers = pytest.importorskip("transformers")
-
-V = 61
-BASE = dict(
-    vocab_size=V,
-    hidden_size=32,
-    intermediate_size=48,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    pad_token_id=0,
-    bos_token_id=1,
-    eos_token_id=2,
-)
-KINDS = {
-    "Llama": {**BASE, "num_key_value_heads": 2},
-    "Mistral": {**BASE, "num_key_value_heads": 2, "sliding_window": 4},
-    "Mamba": dict(vocab_size=V, hidden_size=32, num_hidden_layers=2, state_size=4),
-}
+KINDS = ("Llama", "Mistral", "Mamba")
 PROMPTS = [[5, 9, 33, 4], [7], [11, 12, 3]]
-
-
-def tiny(kind: str, seed: int = 0):
-    torch.manual_seed(seed)
-    config = getattr(transformers, f"{kind}Config")(**KINDS[kind])
-    return getattr(transformers, f"{kind}ForCausalLM")(config).eval()
 
 
 def uncached(model) -> ad.FunctionLM:
