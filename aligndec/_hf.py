@@ -77,7 +77,7 @@ class HFCausalLM:
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
         # An unsupported kind is refused here, not at the first select.
         kinds = {type(layer).__name__ for layer in self._new_cache().layers}
-        if kinds <= {"DynamicLayer"} and self._cache_name == "past_key_values":
+        if kinds <= {"GrowingLayer"} and self._cache_name == "past_key_values":
             self.join = self._join
 
     @property
@@ -189,6 +189,8 @@ class HFCausalLM:
     def _new_cache(self) -> Any:
         from transformers import DynamicCache, cache_utils
 
+        from aligndec._hf_cache import GrowingLayer
+
         cache = DynamicCache(config=self.model.config)
         for layer in cache.layers:
             kind = type(layer)
@@ -200,6 +202,8 @@ class HFCausalLM:
                     f"{kind.__name__} in {_name(self.model)}; wrap its forward in FunctionLM to "
                     "run without a cache"
                 )
+        plain = cache_utils.DynamicLayer
+        cache.layers = [GrowingLayer() if type(x) is plain else x for x in cache.layers]
         return cache
 
 

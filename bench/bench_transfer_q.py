@@ -6,8 +6,12 @@ The public algorithm takes one prompt at a time. For every token it takes the to
 logits (whose one-row cache it keeps), lets `model.generate` continue prompt + text + candidate
 greedily for 20 tokens, which reads k whole prefixes again, decodes and rewards the texts, and
 commits the largest logit + weight · reward. `TransferQ(compat="official")` makes the same choices
-for all prompts in one batch. Model, reward, prompts and process are the same; strings are compared
-first, and the counters with the engineered formulas.
+for all prompts in one batch. Model, reward, prompts and process are the same; strings and counters
+are compared with the formulas before anything is reported.
+
+Prompts are dialogues of about 100 tokens with one earlier exchange, like those of the paper's
+experiments. What the public algorithm reads again grows with them: `--short` leaves the exchange
+out (about 40 tokens), and the ratio falls.
 """
 
 import argparse
@@ -29,6 +33,31 @@ from aligndec.rewards import TextReward
 from aligndec.transfer_q import TransferQ, TransferQGeneration
 
 K, AHEAD, TOKENS, WEIGHT = 10, 20, 16, 1.0
+
+
+EARLIER = (
+    "I am a bit tired today and would like to talk about something light for a while. Is that all "
+    "right with you?",
+    "Of course. Tell me what you are in the mood for; I will try to keep it short and pleasant.",
+)
+
+
+def dialogues(tokenizer: Any, count: int, short: bool) -> list[list[int]]:
+    """Token ids of the first prompts, each after an earlier exchange."""
+    if short:
+        return encode(tokenizer, list(PROMPTS[:count]))
+    roles = ("user", "assistant", "user")
+    return [
+        tokenizer.apply_chat_template(
+            [
+                {"role": role, "content": text}
+                for role, text in zip(roles, (*EARLIER, prompt), strict=True)
+            ],
+            add_generation_prompt=True,
+            return_dict=False,
+        )
+        for prompt in PROMPTS[:count]
+    ]
 
 
 def variety(texts: list[str]) -> list[float]:
@@ -99,11 +128,18 @@ def check(out: TransferQGeneration, theirs: list[list[int]], prompts: list[list[
     )
 
 
-def measure(threads: int, *, tokens: int = TOKENS, n_prompts: int = 8, repeats: int = 1) -> Row:
+def measure(
+    threads: int,
+    *,
+    tokens: int = TOKENS,
+    n_prompts: int = 8,
+    repeats: int = 1,
+    short: bool = False,
+) -> Row:
     """Both algorithms in turns, best of `repeats` after a first short run."""
     loaded = model_store.load(None)
     torch.set_num_threads(threads)
-    prompts = encode(loaded.tokenizer, list(PROMPTS[:n_prompts]))
+    prompts = dialogues(loaded.tokenizer, n_prompts, short)
     reward = TextReward(variety, loaded.tokenizer)
     decoder = TransferQ(
         loaded.model, reward, k=K, alpha=1 / WEIGHT, rollout_tokens=AHEAD, compat="official"
@@ -124,10 +160,12 @@ def measure(threads: int, *, tokens: int = TOKENS, n_prompts: int = 8, repeats: 
         best["ours"] = min(best["ours"], seconds)
         texts, seconds = timed(lambda: theirs(tokens))
         best["theirs"] = min(best["theirs"], seconds)
+    print(f"prompts of {', '.join(str(len(p)) for p in prompts)} tokens")
     print(check(out, texts, prompts))
     ratio = best["theirs"] / best["ours"]
     shape = (len(prompts), K, AHEAD, tokens)
-    name = ("transfer_q", f"k={K}, L={AHEAD}", REAL, shape, threads, "public algorithm")
+    read = sum(map(len, prompts)) // len(prompts)
+    name = ("transfer_q", f"k={K}, L={AHEAD}, P={read}", REAL, shape, threads, "public algorithm")
     return Row(*name, ratio, best["ours"], best["theirs"], repeats)
 
 
@@ -146,6 +184,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=TOKENS, help="tokens per string")
     parser.add_argument("--prompts", type=int, default=8, choices=range(1, 9))
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--short", action="store_true", help="prompts without an earlier exchange")
     parser.add_argument("--threads", type=int, nargs="+", default=[2])
     options = parser.parse_args()
     load = Load()
@@ -156,6 +195,7 @@ def main() -> int:
                 tokens=options.tokens,
                 n_prompts=options.prompts,
                 repeats=options.repeats,
+                short=options.short,
             )
             for threads in options.threads
         ]

@@ -124,3 +124,31 @@ def test_cache_that_cannot_be_gathered_is_refused(monkeypatch):
     monkeypatch.setitem(DYNAMIC_LAYER_TYPE_MAPPING, "full_attention", OwnLayer)
     with pytest.raises(TypeError, match="gatherable by rows, got OwnLayer in Llama"):
         as_step_lm(tiny("Llama"))
+
+
+@torch.no_grad()
+def test_the_cache_grows_in_place_and_copies_do_not_share_it():
+    lm = HFCausalLM(tiny("Llama"))
+    ids = torch.tensor([[1, 5, 9], [1, 7, 3]])
+    _, state = lm.prefill(ids, torch.ones_like(ids, dtype=torch.bool))
+    both = torch.arange(2)
+    first, second = lm.select(state, both), lm.select(state, both)
+    _, first = lm.step(torch.tensor([4, 4]), first)
+    room = first.cache.layers[0].keys.data_ptr()
+    a, first = lm.step(torch.tensor([6, 8]), first)
+    assert first.cache.layers[0].keys.data_ptr() == room  # appended, not copied
+    _, second = lm.step(torch.tensor([4, 4]), second)
+    b, second = lm.step(torch.tensor([6, 8]), second)
+    assert torch.equal(a, b)
+    # A copy of a state in use: both go on by themselves.
+    third = lm.select(first, both)
+    lm.step(torch.tensor([9, 9]), first)
+    c, _ = lm.step(torch.tensor([2, 2]), third)
+    d, _ = lm.step(torch.tensor([2, 2]), second)
+    assert torch.equal(c, d)
+    for _ in range(60):  # beyond the room of the first allocation
+        a, third = lm.step(torch.tensor([3, 5]), third)
+    whole = torch.cat([ids, torch.tensor([[4, 6, 2], [4, 8, 2]])], 1)
+    whole = torch.cat([whole, torch.tensor([3, 5])[:, None].expand(2, 60)], 1)
+    want, _ = lm.prefill(whole, torch.ones_like(whole, dtype=torch.bool))
+    torch.testing.assert_close(a, want, rtol=0, atol=2e-5)

@@ -1,0 +1,55 @@
+"""A key-value cache layer that appends in place: transformers' own copies all of it every token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicLayer
+
+__all__ = ["GrowingLayer"]
+
+_SPARE = 32
+"""Columns of room for each allocation, at least; a long prefix gets half of its length."""
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """A `DynamicLayer` whose keys and values [B, heads, length, D] are the head of larger buffers.
+
+    Whatever rebinds `keys` and `values` (a gather, a crop, a copy) stays right: what is not the
+    head of this layer's own buffers is copied into new ones at the next token.
+    """
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Append columns; return all keys and values."""
+        if torch.is_grad_enabled() and key_states.requires_grad:  # no writing into saved tensors
+            whole: tuple[Tensor, Tensor] = super().update(key_states, value_states)
+            return whole
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys = self._append("keys", key_states)
+        self.values = self._append("values", value_states)
+        return self.keys, self.values
+
+    def _append(self, name: str, new: Tensor) -> Tensor:
+        old = getattr(self, name)
+        length = old.shape[-2] if old.numel() else 0
+        total = length + new.shape[-2]
+        room: Tensor | None = vars(self).get(f"{name}_room")
+        if room is None or total > room.shape[-2] or not _is_head(old, room):
+            spare = max(_SPARE, length // 2)
+            room = new.new_empty((*new.shape[:-2], total + spare, new.shape[-1]))
+            if length:
+                room[..., :length, :] = old
+            setattr(self, f"{name}_room", room)
+        room[..., length:total, :] = new
+        return room[..., :total, :]
+
+
+def _is_head(part: Tensor, room: Tensor) -> bool:
+    """Whether `part` is the first columns of `room`."""
+    same = part.data_ptr() == room.data_ptr() and part.stride() == room.stride()
+    return same and part.shape[0] == room.shape[0]
