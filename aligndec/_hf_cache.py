@@ -34,17 +34,33 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         self.values = self._append("values", value_states)
         return self.keys, self.values
 
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Gather rows, straight into buffers that have room."""
+        if not self.is_initialized or (torch.is_grad_enabled() and self.keys.requires_grad):
+            super().reorder_cache(beam_idx)
+            return
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            room = self._allocate(name, old, len(beam_idx), old.shape[-2])
+            head = room[..., : old.shape[-2], :]
+            setattr(self, name, torch.index_select(old, 0, beam_idx.to(old.device), out=head))
+
+    def _allocate(self, name: str, like: Tensor, rows: int, length: int) -> Tensor:
+        """Make room for `length` columns and some more."""
+        spare = max(_SPARE, length // 2)
+        room = like.new_empty((rows, like.shape[1], length + spare, like.shape[-1]))
+        setattr(self, f"{name}_room", room)
+        return room
+
     def _append(self, name: str, new: Tensor) -> Tensor:
         old = getattr(self, name)
         length = old.shape[-2] if old.numel() else 0
         total = length + new.shape[-2]
         room: Tensor | None = vars(self).get(f"{name}_room")
         if room is None or total > room.shape[-2] or not _is_head(old, room):
-            spare = max(_SPARE, length // 2)
-            room = new.new_empty((*new.shape[:-2], total + spare, new.shape[-1]))
+            room = self._allocate(name, new, new.shape[0], total)
             if length:
                 room[..., :length, :] = old
-            setattr(self, f"{name}_room", room)
         room[..., length:total, :] = new
         return room[..., :total, :]
 
