@@ -19,6 +19,11 @@ from aligndec.state import SUMS
 __all__ = ["Rejected", "reject"]
 
 
+# Proposals per sample after which a prompt is given up when no other bound is set: a target without
+# any mass would be waited for for ever.
+PATIENCE = 100_000
+
+
 class Rejected(NamedTuple):
     """Fields of `GlobalSamples`, and how many proposals all prompts took."""
 
@@ -58,7 +63,8 @@ def reject(
         pad_token_id=pad_token_id,
         at_least_one={"max_new_tokens": max_new_tokens, "batch_size": batch_size},
     )
-    n_prompts, most = len(given.ids), max_proposals or NO_DRAW
+    n_prompts = len(given.ids)
+    most = min(max_proposals or PATIENCE * n_samples, NO_DRAW)
     slots = batch_size or n_prompts * n_samples
     bar = token_bar("reject", n_prompts * n_samples, "str") if progress else None
     params, parts = rows_of(given.adaptors), []

@@ -60,8 +60,8 @@ class GlobalSampler:
         Length cap.
     max_proposals : int, optional
         Most proposals per prompt. "imh": a call that needs more is refused. "rejection":
-        `NotEnoughSamples` when they are spent (default: no bound). "sir": the size of the pool
-        (default: 20 n_samples, at least 100).
+        `NotEnoughSamples` when they are spent (default: 100 000 n_samples). "sir": the size of the
+        pool (default: 20 n_samples, at least 100).
     batch_size, eos_token_id, pad_token_id
         As in `generate`.
 

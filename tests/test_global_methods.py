@@ -239,3 +239,13 @@ def test_what_cannot_be_corrected_is_refused(adaptor: object, target: object, me
         ad.GlobalSampler(
             MODELS["chain"], adaptor, target=target, method="rejection", max_new_tokens=T
         )
+
+
+def test_a_target_without_mass_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aligndec._rejection.PATIENCE", 20)
+    endless = TableLM(torch.zeros(3, 3))
+    made = ad.GlobalSampler(endless, method="rejection", unfinished="reject", max_new_tokens=3)
+    with pytest.raises(ad.NotEnoughSamples) as error:
+        made.sample([[1]], n_samples=2)
+    assert error.value.n_proposals == 40
+    assert error.value.samples.diagnostics.log_z.item() == -math.inf
