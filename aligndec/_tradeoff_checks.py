@@ -42,7 +42,8 @@ def series(
         bad |= x <= low
     if bool(bad.any()):
         at = tuple(bad.nonzero()[0].tolist())
-        what = "not NaN" if infinite else f"in ({low:g}, inf)"
+        above = f"> {low:g} and finite" if low > -math.inf else "finite"
+        what = "without NaN" if infinite else above
         where = f" at {list(at)}" if at else ""
         raise ValueError(f"{function}: {name} must be {what}, got {x[at].item()}{where}")
     return x
