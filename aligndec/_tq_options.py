@@ -80,6 +80,12 @@ class Options:
             raise TypeError(
                 f"{function}: rollout_adaptor must be an Adaptor, got {self.rollout_adaptor!r}"
             )
+        need(
+            not self.rollout_adaptor.stateful,
+            "rollout_adaptor",
+            "without mirostat (its threshold belongs to a string, not to a rollout)",
+            self.rollout_adaptor,
+        )
         self._check_mode(function, need, has_baseline_reward, has_sft)
         if self.reference == "sft":
             need(has_sft, "sft", "given for reference='sft'", None)

@@ -44,6 +44,10 @@ def reward(prompts: list[list[int]], texts: list[list[int]]) -> list[float]:
         ({"gate_entropy": -1.0}, "gate_entropy must be >= 0"),
         ({"gate_top1": 0.0}, r"gate_top1 must be in \(0, 1\]"),
         ({"gate_entropy": 1.0, "block_size": 2}, "block_size must be 1 with a gate"),
+        (
+            {"rollout_adaptor": ad.Adaptor(mirostat_tau=2.0)},
+            "rollout_adaptor must be without mirostat",
+        ),
         ({"compat": "old"}, "compat must be one of None, 'official'"),
         ({"compat": "official", "rollout": "sample"}, "rollout must be 'greedy' with compat"),
         (

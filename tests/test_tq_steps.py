@@ -49,9 +49,7 @@ def test_candidates_of_float64_are_exact() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("vocab", [*SIZES, 5000])
-def test_candidates_are_the_reference_bit_for_bit(
-    native: None, dtype: torch.dtype, vocab: int
-) -> None:
+def test_candidates_are_the_reference_bit_for_bit(isa: str, dtype: torch.dtype, vocab: int) -> None:
     x = torch.cat([randn(6, vocab) * 3, randn(2, vocab).round(), torch.zeros(1, vocab)])
     x[2, torch.rand(vocab) < 0.9] = -INF
     x[2, vocab // 2] = 0.5
