@@ -4,6 +4,7 @@ The optimum for a KL budget is the tilted law p · exp(β r); every method gets 
 KL, and none can pass it.
 """
 
+import functools
 import math
 
 import torch
@@ -34,6 +35,18 @@ def best_reward(kl: float) -> float:
     return float((((strings.log_p + low * r).softmax(0)) * r).sum())
 
 
+@functools.cache
+def expected_reward(text: tuple[int, ...]) -> float:
+    """Mean reward of the model's own strings from here on: what a value head would learn."""
+    starts = (strings.tokens[:, : len(text)] == torch.tensor(text)).all(1)
+    return float((strings.log_p[starts].softmax(0) * r[starts]).sum())
+
+
+def value_head(prompts: list[list[int]], texts: list[list[int]], ids: torch.Tensor):
+    rows = zip(texts, ids.tolist(), strict=True)
+    return torch.tensor([[expected_reward((*text, z)) for z in row] for text, row in rows])
+
+
 # k = 6 candidates are the whole vocabulary; rollouts reach the end of the string.
 rolled = {"k": 6, "rollout_tokens": length - 1, "rollout": "sample", "n_rollouts": 8}
 methods = {
@@ -41,6 +54,10 @@ methods = {
     "ARGS, sampled": tq.Args(lm, reward, k=6, alpha=1.0, select="sample"),
     "Transfer Q* direct": tq.TransferQ(lm, reward, alpha=1.0, **rolled),
     "Transfer Q* soft": tq.TransferQ(lm, reward, alpha=1.0, mode="soft", beta=1.0, **rolled),
+    "  gate at 1.4 nats": tq.TransferQ(lm, reward, alpha=1.0, gate_entropy=1.4, **rolled),
+    "  blocks of 2": tq.TransferQ(lm, reward, alpha=1.0, block_size=2, **rolled),
+    "  rollouts of 1 token": tq.TransferQ(lm, reward, alpha=1.0, **{**rolled, "rollout_tokens": 1}),
+    "  value head": tq.TransferQ(lm, reward, alpha=1.0, k=6, value_fn=value_head),
     "best of 4": tq.BestOfN(lm, reward, n=4),
     "best of 4, by blocks": tq.BlockwiseBestOfN(lm, reward, n=4, block_size=2, rollout_tokens=2),
 }
