@@ -26,8 +26,8 @@ def adaptor_params(
     A sequence has one adaptor per result, or one per index of the first dimension. Stateful ones
     are refused without a state.
     """
-    if state is None or device.type != "cpu":
-        _refuse_stateful(function, "adaptor", adaptor, state)
+    if state is None:
+        _refuse_stateful(function, "adaptor", adaptor)
     if isinstance(adaptor, Adaptor):
         return _row_on(function, adaptor, device)
     if isinstance(adaptor, PackedAdaptors):
@@ -50,7 +50,7 @@ def adaptor_params(
 
 def grid_params(function: str, adaptors: Any, device: torch.device) -> Tensor:
     """Parameters float64 [A, 13] on `device` of A adaptors that each serve every row."""
-    _refuse_stateful(function, "adaptors", adaptors, None)
+    _refuse_stateful(function, "adaptors", adaptors)
     if isinstance(adaptors, PackedAdaptors):
         params = _packed(function, "adaptors", adaptors, device)
         return params.expand(adaptors.batch, -1).contiguous()
@@ -58,21 +58,15 @@ def grid_params(function: str, adaptors: Any, device: torch.device) -> Tensor:
     return _sent(function, rows_of(listed), device)
 
 
-def _refuse_stateful(function: str, name: str, adaptor: Any, state: SequenceState | None) -> None:
+def _refuse_stateful(function: str, name: str, adaptor: Any) -> None:
     """Refuse mirostat where nothing carries its threshold."""
     several = isinstance(adaptor, Sequence)
-    if not any(getattr(a, "stateful", False) for a in (adaptor if several else (adaptor,))):
-        return
-    if state is None:
+    if any(getattr(a, "stateful", False) for a in (adaptor if several else (adaptor,))):
         raise ValueError(
             f"{function}: {name} must be without mirostat_tau where there is no state, got "
             "mirostat_tau > 0 (its kept set depends on the string: pass a SequenceState to sample "
             "or score)"
         )
-    raise ValueError(
-        f"{function}: {name} must be without mirostat_tau on CUDA, got mirostat_tau > 0 (the CPU "
-        "kernel and the reference have it)"
-    )
 
 
 def _packed(function: str, name: str, adaptors: PackedAdaptors, device: torch.device) -> Tensor:

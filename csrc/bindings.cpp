@@ -24,8 +24,7 @@
 
 namespace {
 
-// The ops that have a kernel on every device. One without a CUDA kernel is added to the CPU's table
-// alone: on CUDA tensors the reference then stands in for it.
+// The ops: each has a kernel on every device.
 void add_ops(torch::Library& table) {
   table.impl("adaptor_step", &aligndec::adaptor_step);
   table.impl("adaptor_score", &aligndec::adaptor_score);
@@ -33,6 +32,11 @@ void add_ops(torch::Library& table) {
   table.impl("adaptor_mask", &aligndec::adaptor_mask);
   table.impl("adaptor_score_backward", &aligndec::adaptor_score_backward);
   table.impl("imh_chain", &aligndec::imh_chain);
+  table.impl("imh_resample", &aligndec::imh_resample);
+  table.impl("candidates", &aligndec::candidates);
+  table.impl("segment_value", &aligndec::segment_value);
+  table.impl("rescore", &aligndec::rescore);
+  table.impl("combine_logits", &aligndec::combine_logits);
 }
 
 // Called when the module is imported, not when it is loaded: a schema that does not fit then is an
@@ -40,11 +44,6 @@ void add_ops(torch::Library& table) {
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
-  cpu.impl("imh_resample", &aligndec::imh_resample);
-  cpu.impl("candidates", &aligndec::candidates);
-  cpu.impl("segment_value", &aligndec::segment_value);
-  cpu.impl("rescore", &aligndec::rescore);
-  cpu.impl("combine_logits", &aligndec::combine_logits);
   if constexpr (aligndec::kWithCuda) {
     static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
     add_ops(cuda);

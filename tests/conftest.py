@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Iterator
 
+import host_cuda
 import numpy as np
 import pytest
 import torch
@@ -95,3 +96,16 @@ def native_device(request: pytest.FixtureRequest) -> str:
     """Devices of the native kernel; the reference it is compared with stays on the CPU."""
     _require_native()
     return request.param
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> host_cuda.Kernels:
+    """The CUDA kernels, compiled for the host."""
+    return host_cuda.Kernels(host_cuda.compile_library(tmp_path_factory.mktemp("cuda_host")))
+
+
+@pytest.fixture(params=host_cuda.MACHINES)
+def device(kernels: host_cuda.Kernels, request: pytest.FixtureRequest) -> host_cuda.Kernels:
+    """The CUDA kernels on each kind of machine."""
+    kernels.configure(host_cuda.MACHINES[request.param])
+    return kernels

@@ -4,7 +4,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from ctypes import c_bool, c_int, c_int64, c_uint64, c_void_p
+from ctypes import c_bool, c_double, c_int, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,84 +34,58 @@ def compile_library(folder: Path, *overlay: Path) -> Path:
     return library
 
 
-class RowBatch(ctypes.Structure):
-    _fields_ = (
-        ("logits", c_void_p),
-        ("type", c_int),
-        *((name, c_int64) for name in ("rows", "n", "stride")),
-        ("allowed", c_void_p),
-        ("allowed_stride", c_int64),
-        ("allowed_bits", c_void_p),
-        ("allowed_bits_stride", c_int64),
-        ("params", c_void_p),
-        ("params_stride", c_int64),
-    )
+KINDS = {"*": c_void_p, "?": c_bool, "!": c_int, "~": c_double}
 
 
-class StepFields(ctypes.Structure):
-    _fields_ = tuple(
-        (name, c_void_p)
-        for name in (
-            *("token", "log_p", "log_q", "log_z", "log_kept", "entropy", "kl", "n_kept", "status"),
-            *("cut", "mass"),
-        )
-    )
+def structure(name: str, fields: str, **nested: type[ctypes.Structure]) -> type[ctypes.Structure]:
+    """A struct of csrc/launch: x* is an address, x? a bool, x! an int, x~ a double, x an int64."""
+    listed = [
+        (word.rstrip("*?!~"), nested.get(word) or KINDS.get(word[-1], c_int64))
+        for word in fields.split()
+    ]
+    return type(name, (ctypes.Structure,), {"_fields_": listed})
 
 
-class StepArgs(ctypes.Structure):
-    _fields_ = (
-        ("batch", RowBatch),
-        ("count", c_int64),
-        ("tokens", c_void_p),
-        ("row_of", c_void_p),
-        ("uniforms", c_void_p),
-        ("seeds", c_void_p),
-        ("seed", c_int64),
-        ("sequence_ids", c_void_p),
-        ("positions", c_void_p),
-        ("position", c_int64),
-        ("sums", c_void_p),
-        ("length", c_void_p),
-        ("finished", c_void_p),
-        ("eos", c_void_p),
-        ("n_eos", c_int64),
-        ("pad", c_int64),
-        ("strict", c_bool),
-        ("out", StepFields),
-    )
-
-
-class GridArgs(ctypes.Structure):
-    _fields_ = (
-        ("batch", RowBatch),
-        ("adaptors", c_int64),
-        ("tokens", c_void_p),
-        ("out", StepFields),
-    )
-
-
-class MaskArgs(ctypes.Structure):
-    _fields_ = (("batch", RowBatch), ("mask", c_void_p), ("vocab", c_int64))
-
-
-class BackwardArgs(ctypes.Structure):
-    _fields_ = (
-        ("batch", RowBatch),
-        ("count", c_int64),
-        ("vocab", c_int64),
-        *((name, c_void_p) for name in ("tokens", "row_of", "status")),
-        *((name, c_void_p) for name in ("grad_log_p", "grad_log_q", "grad_log_z")),
-        ("cut", c_void_p),
-        ("grad_logits", c_void_p),
-    )
-
-
-class ChainArgs(ctypes.Structure):
-    _fields_ = (
-        ("log_weight", c_void_p),
-        *((name, c_int64) for name in ("chains", "length", "seed")),
-        *((name, c_void_p) for name in ("sequence_ids", "uniforms", "index", "accepted", "count")),
-    )
+RowBatch = structure(
+    "RowBatch",
+    "logits* type! rows n stride allowed* allowed_stride allowed_bits* allowed_bits_stride "
+    "params* params_stride",
+)
+BitSource = structure("BitSource", "uniforms* seeds* seed sequence_ids* positions* position")
+StateRef = structure("StateRef", "sums* length* finished* eos* n_eos pad strict?")
+StepFields = structure(
+    "StepFields",
+    "token* log_p* log_q* log_z* log_kept* entropy* kl* n_kept* status* cut* mass*",
+)
+NESTED = {"batch": RowBatch, "bits": BitSource, "state": StateRef, "out": StepFields}
+StepArgs = structure("StepArgs", "batch count tokens* row_of* bits state out", **NESTED)
+GridArgs = structure("GridArgs", "batch adaptors tokens* out", **NESTED)
+MaskArgs = structure("MaskArgs", "batch mask* vocab", **NESTED)
+BackwardArgs = structure(
+    "BackwardArgs",
+    "batch count vocab tokens* row_of* status* grad_log_p* grad_log_q* grad_log_z* cut* "
+    "grad_logits*",
+    **NESTED,
+)
+ChainArgs = structure(
+    "ChainArgs",
+    "log_weight* chains length seed sequence_ids* uniforms* index* accepted* count*",
+)
+CandidatesArgs = structure("CandidatesArgs", "batch k token* log_p* status*", **NESTED)
+CombineTerm = structure("CombineTerm", "logits* type! stride weight~")
+CombineArgs = structure("CombineArgs", "terms* n_terms rows vocab log_probs*")
+ResampleArgs = structure(
+    "ResampleArgs",
+    "log_weight* values* pools size columns chains steps burn_in seed mean* accepted*",
+)
+RescoreArgs = structure(
+    "RescoreArgs",
+    "log_p* value* alpha* rows k alpha_stride greedy? bits index* log_ref* log_alg* kl*",
+    **NESTED,
+)
+SegmentValueArgs = structure(
+    "SegmentValueArgs", "rewards* log_ratio* segments n mode! value* ess* log_c*"
+)
 
 
 def at(tensor: Tensor | None) -> int | None:
@@ -130,6 +104,18 @@ def row_batch(x: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: in
     )
 
 
+def bit_source(
+    uniforms: Tensor | None,
+    seeds: Tensor | None,
+    seed: int,
+    sequence_ids: Tensor | None,
+    positions: Tensor | None,
+    position: int,
+) -> BitSource:
+    known = (at(sequence_ids), at(positions))
+    return BitSource(at(uniforms), at(seeds), seed, *known, position)
+
+
 def fields(shape: tuple[int, ...], *extras: Tensor | None) -> tuple[list[Tensor], StepFields]:
     """The nine tensors of a step, and their addresses with those of cut and mass."""
     kinds = [torch.int64] + [torch.float64] * 6 + [torch.int64] * 2
@@ -146,6 +132,15 @@ class Machine:
     clusters: bool = True
     most_peers: int = 8
     order: int = 0
+
+
+MACHINES = {
+    "one block": Machine(clusters=False),
+    "one block, rows not on the chip": Machine(clusters=False, storage_bytes=0),
+    "clusters": Machine(order=1),
+    "clusters, rows not on the chip": Machine(storage_bytes=0, order=2),
+    "no room for a cluster": Machine(most_peers=1, order=3),
+}
 
 
 class Kernels:
@@ -191,15 +186,11 @@ class Kernels:
     ) -> list[Tensor]:
         rows = inputs[0].shape[0]
         out, pointers = fields((rows,), None, None)
-        state = (at(sums), at(length), at(finished), at(eos), 0 if eos is None else len(eos))
-        self.call(
-            "adaptor_step",
-            StepArgs(
-                *(row_batch(*inputs), rows, at(tokens), None),
-                *(at(uniforms), at(seeds), seed, at(sequence_ids), at(positions), position),
-                *(*state, pad, strict, pointers),
-            ),
-        )
+        bits = bit_source(uniforms, seeds, seed, sequence_ids, positions, position)
+        ends = 0 if eos is None else len(eos)
+        state = StateRef(*map(at, (sums, length, finished, eos)), ends, pad, strict)
+        args = StepArgs(row_batch(*inputs), rows, at(tokens), None, bits, state, pointers)
+        self.call("adaptor_step", args)
         return out
 
     def adaptor_score(self, *inputs: Any) -> list[Tensor]:
@@ -245,4 +236,49 @@ class Kernels:
         self.call(
             "imh_chain", ChainArgs(at(log_weight), chains, length, seed, *given, *map(at, out))
         )
+        return out
+
+    def candidates(self, logits: Tensor, k: int, valid_vocab: int) -> list[Tensor]:
+        rows = logits.shape[0]
+        out = [torch.full((rows, k), 77), torch.full((rows, k), 77.0, dtype=torch.float64)]
+        out.append(torch.full((rows,), 77))
+        batch = row_batch(logits, torch.zeros(1, 13, dtype=torch.float64), None, valid_vocab)
+        self.call("candidates", CandidatesArgs(batch, k, *map(at, out)))
+        return out
+
+    def combine_logits(self, logits: list[Tensor], weights: list[float]) -> Tensor:
+        terms = (CombineTerm * len(logits))(
+            *((at(x), TYPES[x.dtype], x.stride(0), w) for x, w in zip(logits, weights, strict=True))
+        )
+        out = torch.full(logits[0].shape, 77.0, dtype=torch.float64)
+        where = ctypes.addressof(terms)
+        self.call("combine_logits", CombineArgs(where, len(terms), *out.shape, at(out)))
+        return out
+
+    def imh_resample(
+        self, log_weight: Tensor, values: Tensor, chains: int, steps: int, burn_in: int, seed: int
+    ) -> list[Tensor]:
+        pools, _, columns = values.shape
+        mean = torch.full((pools, chains, columns), 77.0, dtype=torch.float64)
+        out = [mean, torch.full((pools, chains), 77)]
+        sizes = (*values.shape, chains, steps, burn_in, seed)
+        self.call("imh_resample", ResampleArgs(at(log_weight), at(values), *sizes, *map(at, out)))
+        return out
+
+    def rescore(self, *inputs: Any) -> list[Tensor]:
+        log_p, value, alpha, greedy, seed, sequence_ids, position, positions, uniforms = inputs
+        rows, k = log_p.shape
+        out = [torch.full((rows,), 77)]
+        out += [torch.full((rows,), 77.0, dtype=torch.float64) for _ in range(3)]
+        args = RescoreArgs(
+            *(at(log_p), at(value), at(alpha), rows, k, int(len(alpha) > 1), greedy),
+            *(bit_source(uniforms, None, seed, sequence_ids, positions, position), *map(at, out)),
+        )
+        self.call("rescore", args)
+        return out
+
+    def segment_value(self, rewards: Tensor, log_ratio: Tensor | None, mode: int) -> list[Tensor]:
+        out = [torch.full((len(rewards),), 77.0, dtype=torch.float64) for _ in range(3)]
+        args = (at(rewards), at(log_ratio), *rewards.shape, mode, *map(at, out))
+        self.call("segment_value", SegmentValueArgs(*args))
         return out

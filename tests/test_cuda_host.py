@@ -22,26 +22,6 @@ import aligndec as ad
 
 pytestmark = pytest.mark.usefixtures("native")
 
-SMALL = 60_000  # bytes: the storage of a block and no slice
-MACHINES = {
-    "one block": Machine(clusters=False),
-    "one block, rows not on the chip": Machine(clusters=False, storage_bytes=0),
-    "clusters": Machine(order=1),
-    "clusters, rows not on the chip": Machine(storage_bytes=0, order=2),
-    "no room for a cluster": Machine(most_peers=1, order=3),
-}
-
-
-@pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    return Kernels(compile_library(tmp_path_factory.mktemp("cuda_host")))
-
-
-@pytest.fixture(params=MACHINES)
-def device(kernels: Kernels, request: pytest.FixtureRequest) -> Kernels:
-    kernels.configure(MACHINES[request.param])
-    return kernels
-
 
 def check(actual: list[Tensor], expected: tuple[Tensor, ...]) -> None:
     """Every bit."""
@@ -187,18 +167,6 @@ def test_gradients(dtype: torch.dtype, device: Kernels) -> None:
     given = (*given, step[9], step[8])
     expected = torch.ops.aligndec.adaptor_score_backward(*given)
     check([device.adaptor_score_backward(*given)], (expected,))
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 31), (40, 32), (9, 33), (70, 100), (5, 1000)])
-def test_chains(shape: tuple[int, int], device: Kernels) -> None:
-    weight = torch.randn(shape, generator=rng(1), dtype=torch.float64)
-    weight[0, ::3] = -INF
-    weight[-1] = -INF
-    u = torch.rand(shape, generator=rng(2), dtype=torch.float64)
-    u[0, ::2] = 0.0
-    ids = torch.arange(shape[0]) * 2**33 + 5
-    for given in ((weight, 3, None, None), (weight, -9, ids, None), (weight, 0, None, u)):
-        check(device.imh_chain(*given), torch.ops.aligndec.imh_chain(*given))
 
 
 # One barrier between the warps of a block, one between the blocks of a row.

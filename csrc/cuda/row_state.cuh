@@ -63,6 +63,11 @@ struct KeyRange {
   }
 };
 
+struct Mass {
+  uint64_t value = 0;
+  __device__ void add(const Mass& o) { value += o.value; }
+};
+
 struct LowestId {
   int64_t id = INT64_MAX;
   __device__ void add(const LowestId& o) { id = id < o.id ? id : o.id; }
@@ -89,6 +94,8 @@ struct Storage {
   uint64_t mass_of_block;
   BinAt found;
   int token;
+  int64_t last;  // id
+  Mass above;
   uint32_t list_size;
   float list[kList];
   uint32_t bin_low[kBins], bin_high[kBins];

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "launch/bits.h"
+
 struct CUstream_st;  // what cudaStream_t points to
 
 namespace aligndec {
@@ -21,16 +23,6 @@ struct RowBatch {
   int64_t allowed_bits_stride;
   const double* params;  // core::Rule's columns
   int64_t params_stride;
-};
-
-// Where the random bits of entry i come from: the first that is not null.
-struct BitSource {
-  const double* uniforms;
-  const int64_t* seeds;  // else seed
-  int64_t seed;
-  const int64_t* sequence_ids;  // else i
-  const int64_t* positions;     // else position
-  int64_t position;
 };
 
 // Running sums of a batch, one entry a string; sums [core::kStateRows, batch].

@@ -18,4 +18,8 @@ namespace cpu {
 void launch_candidates(const CandidatesArgs& args);
 }  // namespace cpu
 
+namespace cuda {
+int launch_candidates(const CandidatesArgs& args, CUstream_st* stream);  // cudaError_t
+}  // namespace cuda
+
 }  // namespace aligndec

@@ -13,9 +13,11 @@ struct CombineTerm {
   double weight;
 };
 
+constexpr int kMostTerms = 64;  // on CUDA, where they travel with the launch
+
 // log_probs [rows, vocab] of the combined law; NaN throughout a row that has none.
 struct CombineArgs {
-  const CombineTerm* terms;
+  const CombineTerm* terms;  // on the host
   int64_t n_terms, rows, vocab;
   double* log_probs;
 };
@@ -23,5 +25,9 @@ struct CombineArgs {
 namespace cpu {
 void launch_combine_logits(const CombineArgs& args);
 }  // namespace cpu
+
+namespace cuda {
+int launch_combine_logits(const CombineArgs& args, CUstream_st* stream);  // cudaError_t
+}  // namespace cuda
 
 }  // namespace aligndec

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+struct CUstream_st;  // what cudaStream_t points to
+
 namespace aligndec {
 
 // Chains over the entries of pools: chain c of pool p has sequence id p * chains + c.
@@ -19,5 +21,9 @@ struct ResampleArgs {
 namespace cpu {
 void launch_imh_resample(const ResampleArgs& args);
 }  // namespace cpu
+
+namespace cuda {
+int launch_imh_resample(const ResampleArgs& args, CUstream_st* stream);  // cudaError_t
+}  // namespace cuda
 
 }  // namespace aligndec

@@ -19,4 +19,8 @@ namespace cpu {
 void launch_rescore(const RescoreArgs& args);
 }  // namespace cpu
 
+namespace cuda {
+int launch_rescore(const RescoreArgs& args, CUstream_st* stream);  // cudaError_t
+}  // namespace cuda
+
 }  // namespace aligndec

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+struct CUstream_st;  // what cudaStream_t points to
+
 namespace aligndec {
 
 // Rewards [segments, n] and their ln-weights, or null; fields [segments].
@@ -16,5 +18,9 @@ struct SegmentValueArgs {
 namespace cpu {
 void launch_segment_value(const SegmentValueArgs& args);
 }  // namespace cpu
+
+namespace cuda {
+int launch_segment_value(const SegmentValueArgs& args, CUstream_st* stream);  // cudaError_t
+}  // namespace cuda
 
 }  // namespace aligndec

@@ -6,9 +6,7 @@
 
 #include "core/adaptor_rules.h"
 #include "core/books.h"
-#include "core/draw.h"
 #include "core/mirostat.h"
-#include "core/philox.h"
 #include "core/state.h"
 #include "launch/adaptor_step.h"
 
@@ -16,14 +14,8 @@ namespace aligndec {
 
 // The 64 bits that decide entry i.
 ALIGNDEC_HD uint64_t entry_bits(const StepArgs& args, int64_t i) {
-  const BitSource& source = args.bits;
-  if (source.uniforms) return core::bits_from_uniform(source.uniforms[i]);
-  const auto seed = static_cast<uint64_t>(source.seeds ? source.seeds[i] : source.seed);
-  const auto sequence = static_cast<uint64_t>(source.sequence_ids ? source.sequence_ids[i] : i);
   const int64_t* length = args.state.sums ? args.state.length : nullptr;
-  const int64_t* positions = source.positions ? source.positions : length;
-  const auto position = static_cast<uint64_t>(positions ? positions[i] : source.position);
-  return core::token_bits(seed, sequence, position, core::Stream::kToken).r;
+  return bits_of_entry(args.bits, i, core::Stream::kToken, length);
 }
 
 // The rule of entry i, with its string's own threshold if it has one.

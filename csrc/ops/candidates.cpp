@@ -3,6 +3,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include "device.h"
 #include "launch/candidates.h"
 #include "ops/logits.h"
 
@@ -29,7 +30,7 @@ std::tuple<Tensor, Tensor, Tensor> candidates(const Tensor& logits, int64_t k,
   args.token = token.mutable_data_ptr<int64_t>();
   args.log_p = log_p.mutable_data_ptr<double>();
   args.status = status.mutable_data_ptr<int64_t>();
-  cpu::launch_candidates(args);
+  launch<cpu::launch_candidates, cuda::launch_candidates>(logits, args);
   return {token, log_p, status};
 }
 

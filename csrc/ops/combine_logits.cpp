@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "device.h"
 #include "launch/combine_logits.h"
 #include "ops/logits.h"
 
@@ -15,6 +16,8 @@ Tensor combine_logits(at::TensorList logits, at::ArrayRef<double> weights) {
   TORCH_CHECK_VALUE(!logits.empty() && logits.size() == weights.size(), kOp,
                     ": logits and weights must be M >= 1 each, got ", logits.size(), " and ",
                     weights.size());
+  TORCH_CHECK_VALUE(logits[0].is_cpu() || logits.size() <= kMostTerms, kOp,
+                    ": logits must be M <= ", kMostTerms, " on CUDA, got ", logits.size());
   std::vector<CombineTerm> terms;
   for (size_t m = 0; m < logits.size(); ++m) {
     const Tensor& x = logits[m];
@@ -31,7 +34,7 @@ Tensor combine_logits(at::TensorList logits, at::ArrayRef<double> weights) {
   args.rows = out.size(0);
   args.vocab = out.size(1);
   args.log_probs = out.mutable_data_ptr<double>();
-  if (out.numel() > 0) cpu::launch_combine_logits(args);
+  if (out.numel() > 0) launch<cpu::launch_combine_logits, cuda::launch_combine_logits>(out, args);
   return out;
 }
 

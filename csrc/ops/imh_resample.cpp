@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "checks.h"
+#include "device.h"
 #include "launch/imh_resample.h"
 
 namespace aligndec {
@@ -42,7 +43,7 @@ std::tuple<Tensor, Tensor> imh_resample(const Tensor& log_weight, const Tensor& 
   args.seed = seed;
   args.mean = mean.mutable_data_ptr<double>();
   args.accepted = accepted.mutable_data_ptr<int64_t>();
-  cpu::launch_imh_resample(args);
+  launch<cpu::launch_imh_resample, cuda::launch_imh_resample>(log_weight, args);
   return {mean, accepted};
 }
 

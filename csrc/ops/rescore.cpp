@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "checks.h"
+#include "device.h"
 #include "launch/rescore.h"
 
 namespace aligndec {
@@ -46,7 +47,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> rescore(const Tensor& log_p, const Te
   args.log_ref = log_ref.mutable_data_ptr<double>();
   args.log_alg = log_alg.mutable_data_ptr<double>();
   args.kl = kl.mutable_data_ptr<double>();
-  cpu::launch_rescore(args);
+  launch<cpu::launch_rescore, cuda::launch_rescore>(log_p, args);
   return {index, log_ref, log_alg, kl};
 }
 

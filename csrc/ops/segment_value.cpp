@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "checks.h"
+#include "device.h"
 #include "launch/segment_value.h"
 
 namespace aligndec {
@@ -31,7 +32,7 @@ std::tuple<Tensor, Tensor, Tensor> segment_value(const Tensor& rewards,
   args.value = value.mutable_data_ptr<double>();
   args.ess = ess.mutable_data_ptr<double>();
   args.log_c = log_c.mutable_data_ptr<double>();
-  cpu::launch_segment_value(args);
+  launch<cpu::launch_segment_value, cuda::launch_segment_value>(rewards, args);
   return {value, ess, log_c};
 }
 

@@ -5,7 +5,12 @@
 
 #include "cuda/adaptor_backward.cu"
 #include "cuda/adaptor_step.cu"
+#include "cuda/candidates.cu"
+#include "cuda/combine_logits.cu"
 #include "cuda/imh_chain.cu"
+#include "cuda/imh_resample.cu"
+#include "cuda/rescore.cu"
+#include "cuda/segment_value.cu"
 
 namespace {
 
@@ -41,4 +46,15 @@ int adaptor_score_backward(const aligndec::BackwardArgs* args) {
   return run(cuda::launch_adaptor_score_backward, args);
 }
 int imh_chain(const aligndec::ChainArgs* args) { return run(cuda::launch_imh_chain, args); }
+int imh_resample(const aligndec::ResampleArgs* args) {
+  return run(cuda::launch_imh_resample, args);
+}
+int candidates(const aligndec::CandidatesArgs* args) { return run(cuda::launch_candidates, args); }
+int rescore(const aligndec::RescoreArgs* args) { return run(cuda::launch_rescore, args); }
+int segment_value(const aligndec::SegmentValueArgs* args) {
+  return run(cuda::launch_segment_value, args);
+}
+int combine_logits(const aligndec::CombineArgs* args) {
+  return run(cuda::launch_combine_logits, args);
+}
 }
