@@ -31,7 +31,7 @@ class Size(NamedTuple):
     n_prompts: int | None
 
 
-FULL = Size(max_new_tokens=28, draws=40, n_corpora=2000, corpus_size=200_000, n_prompts=None)
+FULL = Size(max_new_tokens=28, draws=32, n_corpora=2000, corpus_size=200_000, n_prompts=None)
 QUICK = Size(max_new_tokens=8, draws=8, n_corpora=100, corpus_size=300, n_prompts=3)
 
 
