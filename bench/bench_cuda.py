@@ -192,8 +192,13 @@ def measure_memory(kind: str) -> Row:
     return Row("memory", name, "N(0,3)", (ROWS, VOCAB), 1, "logits", added / size, added, size, 1)
 
 
+def usable() -> bool:
+    """Whether there is a GPU, and kernels for it."""
+    return torch.cuda.is_available() and bool(ad.build_info()["cuda_architectures"])
+
+
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not usable(), reason="no CUDA device, or no kernels for it")
 @pytest.mark.parametrize("cuda_case", list(cases()), ids=str)
 def test_time(cuda_case: Case, rows: list[Row]) -> None:
     with torch.inference_mode():
@@ -207,7 +212,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--compiled", action="store_true", help="also torch.compile of the chain")
     options = parser.parse_args()
-    if not (torch.cuda.is_available() and ad.build_info()["cuda_architectures"]):
+    if not usable():
         print("bench_cuda: a GPU and an extension with CUDA kernels must be there", file=sys.stderr)
         return 1
     load, start, rows = Load(), time.monotonic(), []

@@ -61,6 +61,10 @@ CALLS: dict[str, tuple[str, Callable[[Inputs], object]]] = {
         "adaptor_score",
         lambda i: ad.score(i.logits[None].expand(3, ROWS, -1), i.whole, ONE),
     ),
+    "score, an adaptor for each of the first dimension": (
+        "adaptor_score",
+        lambda i: ad.score(i.logits[:, None], i.whole[:, None].expand(ROWS, 3), i.packed),
+    ),
     "score_grid": ("adaptor_grid", lambda i: ad.score_grid(i.logits, i.whole, i.grid)),
     "kept_mask": ("adaptor_mask", lambda i: ad.kept_mask(i.logits, i.packed)),
 }
