@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec import _tilt_reference
 from aligndec._tilt_checks import as_rows, broadcast, numbers, rewards_and_law
 from aligndec._tilt_reference import KL_MAX, REWARD
 from aligndec._tilt_solved import kl_max, lead_of, refuse_infinite, solve_rows
+from aligndec.backend import current_ops
 
 __all__ = ["Frontier", "Gap", "optimality_gap", "reward_kl_frontier"]
 
@@ -107,7 +107,7 @@ def reward_kl_frontier(
     else:
         refuse_infinite(name, log_p, r, 1.0 if bool((grid > 0).any()) else -1.0)
         slope = grid
-        stats = _tilt_reference.tilt_stats(*as_rows(log_p, r, lead, grid))
+        stats = current_ops().tilt_stats(*as_rows(log_p, r, lead, grid))
         points = stats[3].reshape(slope.shape), stats[1].reshape(slope.shape)
     return Frontier(slope, *points, _ess(log_p, r, lead, slope, points[0]))
 
@@ -115,9 +115,9 @@ def reward_kl_frontier(
 def _ess(log_p: Tensor | None, r: Tensor, lead: torch.Size, beta: Tensor, kl: Tensor) -> Tensor:
     """1/Σ φ²/p = exp(2 Λ(β) − Λ(2 β)), with the best reward as origin."""
     live = r if log_p is None else torch.where(log_p > -torch.inf, r, -torch.inf)
-    best = live.amax(-1, keepdim=True)
+    best = live.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
     both = torch.cat([beta, 2 * beta], -1).nan_to_num(posinf=0.0, neginf=0.0)
-    log_z = _tilt_reference.tilt_stats(*as_rows(log_p, r - best, lead, both))[0]
+    log_z = current_ops().tilt_stats(*as_rows(log_p, r - best, lead, both))[0]
     one, two = log_z.reshape(both.shape).chunk(2, -1)
     # p given the best reward: φ²/p = φ exp(kl).
     return torch.where(beta.isinf(), -kl, (2 * one - two).clamp(max=0.0)).exp()

@@ -31,5 +31,7 @@ class Ops(NamedTuple):
     segment_value: Callable[..., tuple[Tensor, Tensor, Tensor]]
     rescore: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
     combine_logits: Callable[..., Tensor]
+    tilt_stats: Callable[..., Tensor]
+    tilt_solve: Callable[..., tuple[Tensor, Tensor]]
     imh_resample: Callable[..., tuple[Tensor, Tensor]]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)

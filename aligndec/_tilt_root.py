@@ -51,12 +51,13 @@ def find(
     spread = pool((problem.log_w.exp() * centred.square()).sum(-1))
     reach = pool(-problem.centre)
     # The law with this variance and reach whose tilt is that of a Poisson variable (Bennett).
+    # The variance may underflow where the best outcomes are that improbable.
+    v = (low * reach * (1.0 if reward else reach) / spread).clamp(max=1e300)
     if reward:
-        beta = torch.log1p(low * reach / spread) / reach
+        beta = v.log1p() / reach
     else:
-        v = low * reach.square() / spread
-        beta = (torch.log1p((2 * v).sqrt() + v / 3) / reach).maximum(low / reach)
-    beta = torch.where(active, beta, 0.0)
+        beta = (((2 * v).sqrt() + v / 3).log1p() / reach).maximum(low / reach)
+    beta = torch.where(active, torch.where(beta < torch.inf, beta, 1.0), 0.0)
     upper_half = high < whole / 2
 
     lower, upper = torch.zeros_like(beta), torch.full_like(beta, torch.inf)
@@ -82,7 +83,8 @@ def find(
         below = torch.where(upper_half, left > high, below_low)
         lower = torch.where(running & below, beta, lower)
         upper = torch.where(running & ~below, beta, upper)
-        small = step.abs() <= _STEP * beta
+        # Without any change to go by, the step is no measure of the error.
+        small = (step.abs() <= _STEP * beta) & (slope > 0) & (upper_half | (here > 0) | reward)
         inside = (beta + step > lower) & (beta + step < upper)
         # Beyond the bracket: in the middle of it on the logarithmic scale.
         middle = torch.where(upper.isinf(), beta * 8, (lower * upper).sqrt())

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec import _tilt_reference
 from aligndec._tilt_checks import as_rows, broadcast, numbers, rewards_and_law
 from aligndec._tilt_reference import KL_MAX, KL_MIN, REWARD
+from aligndec.backend import current_ops
 
 __all__ = ["Solved", "kl_max", "solve_beta_for_kl", "solve_beta_for_reward", "solve_rows"]
 
@@ -54,7 +54,7 @@ def solve_rows(
 ) -> Solved:
     """Solve K targets [*lead, K] per row ([1] when shared, for all rows); fields [*lead, K]."""
     rows = as_rows(log_p, r, lead, target)
-    values, flags = _tilt_reference.tilt_solve(*rows, kind, shared)
+    values, flags = current_ops().tilt_solve(*rows, kind, shared)
     shape = (*lead, target.shape[-1])
     beta, kl, most, reward = values.reshape(4, *shape).unbind(0)
     saturated, constant, impossible, iterations = flags.reshape(4, *shape).unbind(0)

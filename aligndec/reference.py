@@ -21,6 +21,7 @@ from aligndec._adaptor_reference import (
 from aligndec._frontend import Frontend
 from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Ops
+from aligndec._tilt_reference import tilt_solve, tilt_stats
 from aligndec._tq_reference import combine_logits
 from aligndec._tq_steps import Steps
 
@@ -39,6 +40,8 @@ __all__ = [
     "sample",
     "score",
     "score_grid",
+    "tilt_solve",
+    "tilt_stats",
     "value",
 ]
 
@@ -53,6 +56,8 @@ ops = Ops(
     rescore=_tq_reference.rescore,
     combine_logits=combine_logits,
     imh_resample=imh_resample,
+    tilt_stats=tilt_stats,
+    tilt_solve=tilt_solve,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """The functions above as the public functions use them."""

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec import _tilt_reference
 from aligndec._frontier import Frontier, Gap, optimality_gap, reward_kl_frontier
 from aligndec._tilt_checks import as_rows, broadcast, numbers, rewards_and_law
 from aligndec._tilt_law import Tilt, tilted, uniform_like
 from aligndec._tilt_solved import Solved, kl_max, solve_beta_for_kl, solve_beta_for_reward
+from aligndec.backend import current_ops
 
 __all__ = [
     "Frontier",
@@ -105,7 +105,7 @@ def tilt_stats(
     """
     log_p, r, slope, lead = _arguments("tilting.tilt_stats", log_p, r, beta, kl_coef)
     rows = as_rows(log_p, r, lead, slope.expand(lead)[..., None])
-    return TiltStats(*_tilt_reference.tilt_stats(*rows).reshape(5, *lead))
+    return TiltStats(*current_ops().tilt_stats(*rows).reshape(5, *lead))
 
 
 def _arguments(
@@ -142,5 +142,11 @@ def _arguments(
             raise ValueError(
                 f"{function}: r must be finite or of weight 0 on the support, got {infinity} at "
                 f"{bad.nonzero()[0].tolist()} with a beta of the same sign"
+            )
+    if bool(r.detach().isinf().any()):
+        live = r.detach().isfinite() if log_p is None else r.isfinite() & (log_p > -torch.inf)
+        if bool(((signs[..., 0] != 0) & ~live.any(-1)).any()):
+            raise ValueError(
+                f"{function}: r must be finite for some outcome of every row, got none"
             )
     return log_p, r, slope, lead

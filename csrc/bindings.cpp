@@ -17,6 +17,7 @@
 #include "ops/imh_resample.h"
 #include "ops/rescore.h"
 #include "ops/segment_value.h"
+#include "ops/tilt.h"
 
 #ifndef ALIGNDEC_TORCH_VERSION
 #error "ALIGNDEC_TORCH_VERSION must be defined by the build (setup.py does)"
@@ -44,6 +45,8 @@ void add_ops(torch::Library& table) {
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
+  cpu.impl("tilt_stats", &aligndec::tilt_stats);
+  cpu.impl("tilt_solve", &aligndec::tilt_solve);
   if constexpr (aligndec::kWithCuda) {
     static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
     add_ops(cuda);

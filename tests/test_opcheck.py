@@ -126,6 +126,16 @@ def samples(op: str) -> Iterator[tuple]:
         log_weight, values = randn(ROWS, VOCAB).double(), torch.randn(ROWS, VOCAB, 2).double()
         yield log_weight, values, 5, 20, 3, -1
         yield log_weight, values[..., :0], 1, 1, 0, 0
+    elif op == "tilt_stats":
+        beta = torch.tensor([[0.0, 2.0], [1.0, -torch.inf], [-3.0, 0.5]], dtype=torch.float64)
+        yield x, randn(ROWS, VOCAB, 1), beta
+        yield None, x.double(), beta
+        yield x[:1].expand(ROWS, VOCAB), x, beta[:, :1].contiguous()
+    elif op == "tilt_solve":
+        target = torch.tensor([[0.1, 9.0]] * ROWS, dtype=torch.float64)
+        yield x, randn(ROWS, VOCAB, 1), target, 0, False
+        yield None, x.double(), target[:, :1].contiguous(), 2, False
+        yield x, x, target[:1, :1].contiguous(), 1, True
     else:
         pytest.fail(f"operator {op} has no sample inputs in this file")
 

@@ -218,6 +218,7 @@ BAD = [
         r"r must be finite .*, got inf at \[1\]",
     ),
     (lambda: tilting.tilt(ROW[0], doubles(0.0, -INF), -1.0), "r must be finite"),
+    (lambda: tilting.tilt(ROW[0], doubles(-INF, -INF), 1.0), "r must be finite for some outcome"),
     (lambda: tilting.tilt(ROW[0], [0.0, 1.0], 1.0), "r must be a floating-point Tensor, got list"),
     (lambda: tilting.tilt(ROW[0], doubles(), 1.0), "r must be .* with V >= 1"),
     (lambda: tilting.tilt(ROW[0], torch.zeros(3), 1.0), "r must be .* with V = 2"),

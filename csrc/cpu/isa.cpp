@@ -82,6 +82,14 @@ RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>(){ALIGNDEC_CHOOSE(row_kernel_
     pool_kernel() {
   ALIGNDEC_CHOOSE(pool_kernel)
 }
+template <>
+TiltKernel<float> tilt_kernel<float>() {
+  ALIGNDEC_CHOOSE(tilt_kernel_float)
+}
+template <>
+TiltKernel<double> tilt_kernel<double>() {
+  ALIGNDEC_CHOOSE(tilt_kernel_double)
+}
 #undef ALIGNDEC_CHOOSE
 
 void exp_array(const float* t, float* out, int64_t n) { row_kernel<float>().exp_array(t, out, n); }

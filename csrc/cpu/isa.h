@@ -6,6 +6,7 @@
 
 #include "cpu/pool_types.h"
 #include "cpu/row_types.h"
+#include "cpu/tilt_types.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define ALIGNDEC_X86_BUILDS 1
@@ -18,6 +19,8 @@ namespace aligndec::cpu {
 #define ALIGNDEC_DECLARE_BUILD(isa)               \
   namespace isa {                                 \
   RunPool pool_kernel();                          \
+  TiltKernel<float> tilt_kernel_float();          \
+  TiltKernel<double> tilt_kernel_double();        \
   RowKernel<float> row_kernel_float();            \
   RowKernel<c10::Half> row_kernel_half();         \
   RowKernel<c10::BFloat16> row_kernel_bfloat16(); \
@@ -33,5 +36,7 @@ ALIGNDEC_DECLARE_BUILD(avx512)
 template <class T>
 RowKernel<T> row_kernel();
 RunPool pool_kernel();
+template <class T>
+TiltKernel<T> tilt_kernel();
 
 }  // namespace aligndec::cpu

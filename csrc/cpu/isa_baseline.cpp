@@ -7,6 +7,7 @@
 #include "core/logit.h"
 #include "core/metropolis.h"
 #include "core/philox.h"
+#include "core/tilt.h"
 #include "cpu/isa.h"
 
 namespace aligndec::cpu::baseline {
@@ -18,8 +19,14 @@ namespace aligndec::cpu::baseline {
 #include "cpu/row_kernel.h"
 //
 #include "cpu/pool_kernel.h"
+//
+#include "cpu/tilt_lanes.h"
+//
+#include "cpu/tilt_kernel.h"
 
 RunPool pool_kernel() { return &run_pool; }
+TiltKernel<float> tilt_kernel_float() { return make_tilt_kernel<float>(); }
+TiltKernel<double> tilt_kernel_double() { return make_tilt_kernel<double>(); }
 RowKernel<float> row_kernel_float() { return make_row_kernel<float>(); }
 RowKernel<c10::Half> row_kernel_half() { return make_row_kernel<c10::Half>(); }
 RowKernel<c10::BFloat16> row_kernel_bfloat16() { return make_row_kernel<c10::BFloat16>(); }

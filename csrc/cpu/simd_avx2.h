@@ -14,6 +14,7 @@ struct Simd : PortableSelect {
     __m256d low, high;
   };
 
+  static __m256d madd(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
   static Word multiply(Word a, Word b) {
     const __m256i low =
         _mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));

@@ -15,6 +15,7 @@ struct Simd {
     __m512d low, high;
   };
 
+  static __m512d madd(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
   static Word multiply(Word a, Word b) {
     const __m512i low =
         _mm512_mul_epu32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));

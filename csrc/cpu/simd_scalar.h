@@ -9,6 +9,11 @@ struct Simd : PortableSelect {
   using Words = uint64_t;
   // Integers with the operators of the language, and the product of their low 32 bits.
   typedef uint64_t Word __attribute__((vector_size(16)));
+  // a * b + c of doubles; fused where the instruction set has it, so not the same bits everywhere.
+  template <class Real>
+  static Real madd(Real a, Real b, Real c) {
+    return a * b + c;
+  }
   static Word multiply(Word a, Word b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
 
   static F set(float v) { return v; }

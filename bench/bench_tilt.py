@@ -1,0 +1,107 @@
+"""solve_beta_for_kl against eager torch with the same iterations.
+
+    python bench/bench_tilt.py --json bench/results/tilt-cpu.json
+
+or, through pytest-benchmark, `pytest -o python_files='bench_*.py' bench`. Rows of a vocabulary and
+pools of samples: ln p = log_softmax N(0, 3), rewards N(0, 1), float32; budgets of 0.05 to 2 nats.
+"eager" is Newton on sqrt(2 KL) over all rows at once, in float64 as the task needs, in as few
+passes as torch allows; it is given the mean number of our iterations, although rows that need more
+would keep it busy longer. Before anything is timed its converged root is compared with ours.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from interleave import REPEATS, interleave
+from report import Load, Row, save, show
+from suite import LIMITS, THREADS, Limit
+from torch import Tensor
+
+from aligndec import tilting
+
+SHAPES = [(64, 128_256), (20_000, 256)]
+CASES = [(shape, threads) for shape in SHAPES for threads in THREADS]
+LIMITS.setdefault("solve_beta_for_kl", Limit(">=", 5.0))
+QUICK = 5  # turns under pytest: one of them takes a second
+
+
+def eager(log_p: Tensor, r: Tensor, kl: Tensor, iterations: int) -> Tensor:
+    """What one writes: six passes over the rows per iteration."""
+    a = log_p.double().log_softmax(-1)
+    u = r.double()
+    p = a.exp()
+    u = u - torch.linalg.vecdot(p, u)[:, None]
+    root = (2 * kl).sqrt()
+    beta = root / torch.linalg.vecdot(p, u * u).sqrt()
+    for _ in range(iterations):
+        t = torch.addcmul(a, u, beta[:, None])
+        log_z = t.logsumexp(-1)
+        q = t.sub_(log_z[:, None]).exp_()
+        mean = torch.linalg.vecdot(q, u)
+        variance = torch.linalg.vecdot(q.mul_(u), u) - mean * mean
+        size = (2 * (beta * mean - log_z)).sqrt()
+        beta = beta + (root - size) * size / (beta * variance)
+    return beta
+
+
+def measure(
+    shape: tuple[int, int], threads: int, repeats: int = REPEATS
+) -> tuple[Row, Callable[[], object]]:
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(0)
+    log_p = (torch.randn(shape, generator=generator) * math.sqrt(3)).log_softmax(-1)
+    r = torch.randn(shape, generator=generator)
+    kl = torch.linspace(0.05, 2.0, shape[0], dtype=torch.float64)
+    solved = tilting.solve_beta_for_kl(log_p, r, kl)
+    iterations = round(float(solved.iterations.double().mean()))
+    converged = eager(log_p, r, kl, int(solved.iterations.max()) + 3)
+    # Newton without a bracket may leave a row; the others must agree.
+    agree = ((converged - solved.beta).abs() <= 1e-8 * solved.beta).double().mean()
+    if agree < 0.99:
+        raise AssertionError(f"solve_beta_for_kl and eager torch differ: {float(agree):.3f} agree")
+
+    def ours() -> object:
+        return tilting.solve_beta_for_kl(log_p, r, kl)
+
+    times = interleave(
+        {"ours": ours, "theirs": lambda: eager(log_p, r, kl, iterations)}, repeats=repeats
+    )
+    a, b = times["ours"], times["theirs"]
+    row = Row(
+        *("solve_beta_for_kl", f"{iterations} iterations"),
+        *("N(0,3)", shape, threads, "eager"),
+        *(b.best / a.best, a.best, b.best, a.repeats, a.median, b.median),
+    )
+    return row, ours
+
+
+@pytest.mark.parametrize(("shape", "threads"), CASES)
+def test_time(shape: tuple[int, int], threads: int, benchmark, rows: list[Row]) -> None:
+    before = torch.get_num_threads()
+    row, ours = measure(shape, threads, QUICK)
+    rows.append(row)
+    benchmark.extra_info.update(vars(row), ok=row.ok)
+    benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
+    torch.set_num_threads(before)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    options = parser.parse_args()
+    load = Load()
+    rows = [measure(*case, options.repeats)[0] for case in CASES]
+    print(show(rows))
+    if options.json:
+        save(options.json, rows, load)
+    return 0 if all(row.ok for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
