@@ -162,3 +162,40 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+
+
+@typer_app.command()
+def frontier(
+    records: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Parquet files with a row per string: prompt, kl, reward (or text, then VADER's "
+            "sentiment is the reward), and adaptor, method or scheme; samples.parquet of "
+            "`aligndec demo` is one.",
+        ),
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Method that is the model itself; default the one whose KL is 0.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the tables and the plot.")
+    ] = Path("frontier-output"),
+) -> None:
+    """Show how far runs are from the reward–KL optimum, next to best-of-n of the same strings.
+
+    The optimum is that of the pool of strings that the model itself drew, one KL price for all
+    prompts.
+    """
+    from aligndec.cli.frontier import run_frontier
+
+    try:
+        run_frontier(records, base=base, out=out)
+    except CliError as error:
+        fail("frontier", error)
