@@ -33,14 +33,23 @@ struct Slice {
     return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
   }
 
+  // The lane's part of a warp's stretch: begin, begin + kWarp, ...
+  struct Stretch {
+    int begin, end;
+
+    __device__ Stretch(int first, int last) {
+      const int length = stretch(last - first), start = first + block::warp() * length;
+      begin = start + block::lane();
+      end = start + length < last ? start + length : last;
+    }
+  };
+
   // Calls body(i) for i in [begin, end).
   template <class Body>
   static __device__ void for_range(int begin, int end, Body body) {
-    const int start = begin + block::warp() * stretch(end - begin);
-    const int stop = start + stretch(end - begin);
-    const int last = stop < end ? stop : end;
+    const Stretch mine(begin, end);
 #pragma unroll 2
-    for (int i = start + block::lane(); i < last; i += block::kWarp) body(i);
+    for (int i = mine.begin; i < mine.end; i += block::kWarp) body(i);
   }
 };
 
@@ -61,11 +70,24 @@ class Row {
     x_ = static_cast<const T*>(batch.logits) + row * batch.stride + first;
     auto* const chip = reinterpret_cast<T*>(block::storage() + sizeof(Storage));
     Scan mine;
-    for_ids([&](int i) {
-      const float x = at(i);
-      mine.add_logit(x);
-      if (on_chip) chip[i] = static_cast<T>(x);  // exact
-    });
+    // Loads go out together: a store between them would make each wait for the one before.
+    constexpr int kTogether = kLoadBytes / static_cast<int>(sizeof(T));
+    const Slice::Stretch lane(0, size);
+    for (int i = lane.begin; i < lane.end; i += kTogether * block::kWarp) {
+      float x[kTogether];
+#pragma unroll
+      for (int k = 0; k < kTogether; ++k) {
+        const int j = i + k * block::kWarp;
+        x[k] = j < lane.end ? static_cast<float>(x_[j]) : -INFINITY;
+      }
+#pragma unroll
+      for (int k = 0; k < kTogether; ++k) {
+        const int j = i + k * block::kWarp;
+        if (j < lane.end && !core::is_allowed(flags_, bits_, first + j)) x[k] = -INFINITY;
+        mine.add_logit(x[k]);
+        if (on_chip && j < lane.end) chip[j] = static_cast<T>(x[k]);  // exact
+      }
+    }
     sum(s.exchange, mine, s.seen);
     if (!on_chip) return;
     x_ = chip;

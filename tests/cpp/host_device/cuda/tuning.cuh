@@ -8,6 +8,7 @@ constexpr int kBlocksPerSm = 1;
 constexpr int kMostPeers = 4;
 constexpr int kSliceBytes = 1024;
 constexpr int kLeastSlice = 64;
+constexpr int kLoadBytes = 8;
 constexpr int kBins = 64;
 constexpr int kList = 16;
 constexpr int kGradientsPerThread = 2;
