@@ -25,7 +25,8 @@
 
 namespace {
 
-// The ops: each has a kernel on every device.
+// The ops that have a kernel on every device. One without a CUDA kernel is added to the CPU's table
+// alone: on CUDA tensors the reference then stands in for it.
 void add_ops(torch::Library& table) {
   table.impl("adaptor_step", &aligndec::adaptor_step);
   table.impl("adaptor_score", &aligndec::adaptor_score);
