@@ -1,27 +1,15 @@
 """The tilting kernels against the reference, for every instruction set, type, size and side."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from aligndec import _ops, reference
+from aligndec import reference
 
 INF = math.inf
 SIZES = [1, 2, 7, 9, 33, 500]
-
-
-@pytest.fixture(params=["baseline", "avx2", "avx512"])
-def isa(request: pytest.FixtureRequest, native: None) -> Iterator[str]:
-    before = _ops.extension.instruction_set()
-    try:
-        _ops.extension.set_instruction_set(request.param)
-    except ValueError:
-        pytest.skip(f"this machine lacks {request.param}")
-    yield request.param
-    _ops.extension.set_instruction_set(before)
 
 
 def batch(n: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

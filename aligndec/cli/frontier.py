@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from aligndec import best_of_n, plots, tilting
 from aligndec._plot_frontier import bootstrap_mean
 from aligndec.cli.console import CliError, console
 from aligndec.cli.report import prepare_folder
+from aligndec.cli.rewards import vader
 
 __all__ = ["run_frontier"]
 
@@ -83,7 +83,7 @@ def _read(records: list[Path]) -> dict[str, Run]:
         label = next((c for c in _LABELS if c in columns), None)
         names = table[label].to_pylist() if label else [path.stem] * table.num_rows
         has_reward = "reward" in columns
-        reward = table["reward"].to_pylist() if has_reward else _vader(table["text"].to_pylist())
+        reward = table["reward"].to_pylist() if has_reward else vader()(table["text"].to_pylist())
         keys = [tuple(p) if isinstance(p, list) else p for p in table[prompt].to_pylist()]
         for name, key, kl, r in zip(names, keys, table["kl"].to_pylist(), reward, strict=True):
             groups.setdefault(str(name), {}).setdefault(key, []).append((kl, r))
@@ -101,15 +101,6 @@ def _matrix(name: str, prompts: dict[Any, list[tuple[float, float]]]) -> Run:
     if not bool(values.isfinite().all()):
         raise CliError(f"kl and reward of {name!r} must be finite")
     return Run(*values.unbind(-1))
-
-
-def _vader(texts: list[str]) -> list[float]:
-    if importlib.util.find_spec("vaderSentiment") is None:
-        raise CliError("records without a reward need vaderSentiment: pip install 'aligndec[cli]'")
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-    analyzer = SentimentIntensityAnalyzer()
-    return [analyzer.polarity_scores(text)["compound"] for text in texts]
 
 
 def _base_of(runs: dict[str, Run], base: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from aligndec.cli.console import CliError
 from aligndec.cli.records import tensor_digest
 from aligndec.rewards import SequenceClassifierReward, TextReward
 
-__all__ = ["Judge", "load_reward"]
+__all__ = ["Judge", "load_reward", "vader"]
 
 
 class Judge(NamedTuple):
@@ -33,17 +34,19 @@ def load_reward(name: str, tokenizer: Any) -> Judge:
     """
     if name != "vader":
         return _classifier(name, tokenizer)
+    compound = vader()
+    settings = {"vader": importlib.metadata.version("vaderSentiment")}
+    return Judge("VADER compound sentiment", settings, _checked(TextReward(compound, tokenizer)))
+
+
+def vader() -> Callable[[list[str]], list[float]]:
+    """Return VADER's compound sentiment of texts."""
     if importlib.util.find_spec("vaderSentiment") is None:
-        raise CliError("--reward vader needs vaderSentiment: pip install 'aligndec[cli]'")
+        raise CliError("the reward VADER needs vaderSentiment: pip install 'aligndec[cli]'")
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
-
-    def compound(texts: list[str]) -> list[float]:
-        return [analyzer.polarity_scores(text)["compound"] for text in texts]
-
-    settings = {"vader": importlib.metadata.version("vaderSentiment")}
-    return Judge("VADER compound sentiment", settings, _checked(TextReward(compound, tokenizer)))
+    return lambda texts: [analyzer.polarity_scores(text)["compound"] for text in texts]
 
 
 def _classifier(source: str, tokenizer: Any) -> Judge:
