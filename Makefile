@@ -17,7 +17,7 @@ STUDY_OUT ?= tradeoff-output
 ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
   tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py))
 SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
-FORMATTED := $(SOURCES) $(wildcard tests/cpp/*)
+FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
 .PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check gpu-check clean
