@@ -6,18 +6,16 @@ or, through pytest-benchmark, `pytest -o python_files='bench_*.py' bench`. The p
 bench/README.md.
 """
 
-import argparse
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
+import command
 import memory
 import pytest
 import torch
 from cases import Case, cases
 from interleave import REPEATS, interleave
-from report import Load, Row, save, show
+from report import Load, Row
 from suite import VOCAB, VOCAB_GRID
 
 MEMORY = (("sample", "top_p"), ("sample", "typical_p"), ("score", "top_p"), ("score_grid", "all"))
@@ -80,13 +78,11 @@ def test_memory(function: str, kind: str, threads: int, rows: list[Row]) -> None
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="turns per ratio")
+    parser = command.parser(__doc__, REPEATS)
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--compiled", action="store_true", help="also torch.compile of the chain")
     options = parser.parse_args()
-    load, start, rows = Load(), time.monotonic(), []
+    load, rows = Load(), []
     chosen = [c for c in cases(compiled=options.compiled) if options.only in str(c)]
     with torch.inference_mode():
         for i, case in enumerate(chosen, 1):
@@ -96,12 +92,7 @@ def main() -> int:
             rows += [] if measured is None else [measured[0]]
     if memory.supported() and options.only in "memory":
         rows += [measure_memory(*which, threads) for which in MEMORY for threads in (1, 2)]
-    print("\n" + show(rows))
-    print(f"{time.monotonic() - start:.0f} s; others used {load.others()} cores meanwhile")
-    if options.json:
-        save(options.json, rows, load)
-        print(f"wrote {options.json}")
-    return 0
+    return command.conclude(rows, load, options.json)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,18 @@ Tokens, counts and status are compared with the CPU kernel's before anything is 
 is in bench/README.md; without a GPU it says so and ends with 1.
 """
 
-import argparse
 import importlib.util
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+import command
 import pytest
 import torch
 from gpu_clock import in_graph, on_stream
 from inputs import make
 from interleave import REPEATS, interleave
-from report import Load, Row, gpu, save, show
+from report import Load, Row, gpu
 from suite import BATCH, COLD, GRID, KINDS, LIMITS, VOCAB, VOCAB_GRID, Limit, adaptor
 from torch import Tensor
 
@@ -206,28 +204,21 @@ def test_time(cuda_case: Case, rows: list[Row]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="turns per case")
+    parser = command.parser(__doc__, REPEATS, "turns per case")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--compiled", action="store_true", help="also torch.compile of the chain")
     options = parser.parse_args()
     if not usable():
         print("bench_cuda: a GPU and an extension with CUDA kernels must be there", file=sys.stderr)
         return 1
-    load, start, rows = Load(), time.monotonic(), []
+    load, rows = Load(), []
     with torch.inference_mode(), ad.use_backend("native"):
         for case in cases(compiled=options.compiled):
             if options.only in str(case):
                 rows.append(measure(case, options.repeats))
         if options.only in "memory":
             rows += [measure_memory(kind) for kind in ("top_p", "typical_p")]
-    print("\n" + show(rows))
-    print(f"{time.monotonic() - start:.0f} s; others used {load.others()} cores meanwhile")
-    if options.json:
-        save(options.json, rows, load)
-        print(f"wrote {options.json}")
-    return 0
+    return command.conclude(rows, load, options.json)
 
 
 if __name__ == "__main__":

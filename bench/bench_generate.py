@@ -9,21 +9,20 @@ reading the weights from memory is most of the forward: the same two programs ar
 speed where memory is fast. `outside` compares what does not depend on it.
 """
 
-import argparse
 import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import command
 import pytest
 import torch
 from inputs import PROMPTS, REAL
 from interleave import interleave
-from report import Load, Row, save, show
+from report import Load, Row
 
 import aligndec as ad
 from aligndec.cli import model_store
@@ -142,9 +141,7 @@ def test_generate(threads: int, rows: list[Row]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each library")
+    parser = command.parser(__doc__, REPEATS, "runs of each library")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     load, rows = Load(), []
@@ -154,16 +151,11 @@ def main() -> int:
     except CliError as error:
         print(f"bench_generate: {error}", file=sys.stderr)
         return 1
-    print(show(rows))
     for row in rows[::3]:
         count = row.shape[0] * row.shape[1]
         speeds = f"{count / row.ours:.1f} tokens/s, model.generate {count / row.theirs:.1f}"
         print(f"{row.threads} threads: {speeds}")
-    print(f"others used {load.others()} cores meanwhile")
-    if options.json:
-        save(options.json, rows, load)
-        print(f"wrote {options.json}")
-    return 0
+    return command.conclude(rows, load, options.json)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ with log-weights N(0, 1) and two values each, 2 000 chains. `imh.resample` runs 
 multiplied. The second row is our time per step and core in nanoseconds.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+import command
 import pytest
 import torch
 from interleave import interleave
-from report import Load, Row, save, show
+from report import Load, Row
 from suite import LIMITS, THREADS, Limit
 from torch import Tensor
 
@@ -98,16 +97,10 @@ def test_time(threads: int, benchmark, rows: list[Row]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the results there")
-    parser.add_argument("--repeats", type=int, default=REPEATS)
-    options = parser.parse_args()
+    options = command.parser(__doc__, REPEATS).parse_args()
     load = Load()
     rows = [row for threads in THREADS for row in measure(threads, options.repeats)[0]]
-    print(show(rows))
-    if options.json:
-        save(options.json, rows, load)
-    return 0 if all(row.ok for row in rows) else 1
+    return command.conclude(rows, load, options.json)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ passes as torch allows; it is given the mean number of our iterations, although 
 would keep it busy longer. Before anything is timed its converged root is compared with ours.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+import command
 import pytest
 import torch
 from interleave import REPEATS, interleave
-from report import Load, Row, save, show
+from report import Load, Row
 from suite import LIMITS, THREADS, Limit
 from torch import Tensor
 
@@ -91,16 +90,10 @@ def test_time(shape: tuple[int, int], threads: int, benchmark, rows: list[Row]) 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the results there")
-    parser.add_argument("--repeats", type=int, default=REPEATS)
-    options = parser.parse_args()
+    options = command.parser(__doc__, REPEATS).parse_args()
     load = Load()
     rows = [measure(*case, options.repeats)[0] for case in CASES]
-    print(show(rows))
-    if options.json:
-        save(options.json, rows, load)
-    return 0 if all(row.ok for row in rows) else 1
+    return command.conclude(rows, load, options.json)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,16 @@ experiments. What the public algorithm reads again grows with them: `--short` le
 out (about 40 tokens), and the ratio falls.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import command
 import pytest
 import torch
 from inputs import PROMPTS, REAL
-from report import Load, Row, save, show
+from report import Load, Row
 
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
@@ -179,11 +178,9 @@ def test_transfer_q(rows: list[Row]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the results here")
+    parser = command.parser(__doc__, 1, "runs of each program")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="tokens per string")
     parser.add_argument("--prompts", type=int, default=8, choices=range(1, 9))
-    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--short", action="store_true", help="prompts without an earlier exchange")
     parser.add_argument("--threads", type=int, nargs="+", default=[2])
     options = parser.parse_args()
@@ -202,12 +199,7 @@ def main() -> int:
     except CliError as error:
         print(f"bench_transfer_q: {error}", file=sys.stderr)
         return 1
-    print(show(rows))
-    print(f"others used {load.others()} cores meanwhile")
-    if options.json:
-        save(options.json, rows, load)
-        print(f"wrote {options.json}")
-    return 0
+    return command.conclude(rows, load, options.json)
 
 
 if __name__ == "__main__":
