@@ -22,6 +22,8 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt,bmi,bmi2")
 namespace aligndec::cpu::avx512 {
 
+#include "cpu/select_avx512.h"
+//
 #include "cpu/simd_avx512.h"
 //
 #include "cpu/row_kernel.h"

@@ -23,6 +23,8 @@
 //
 #include "cpu/row_watch.h"
 //
+#include "cpu/row_propose.h"
+//
 #include "cpu/row_stages.h"
 //
 #include "cpu/row_cut.h"

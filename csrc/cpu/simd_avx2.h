@@ -1,6 +1,5 @@
 // Lanes of the row kernel on AVX2 with FMA and F16C. Included inside the namespace of its build,
-// under its target pragma; simd_scalar.h documents the names. Not split: one
-// instruction set is one concept.
+// under its target pragma; simd_scalar.h documents the names.
 
 struct Simd : PortableSelect {
   static constexpr int kLanes = 8;
@@ -20,6 +19,7 @@ struct Simd : PortableSelect {
         _mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
     return reinterpret_cast<Word>(low);
   }
+  static Word round_pairs(F a) { return reinterpret_cast<Word>(_mm256_cvtps_epi32(a)); }
   static F set(float v) { return _mm256_set1_ps(v); }
   static F load(const float* p) { return _mm256_loadu_ps(p); }
   static F load(const c10::BFloat16* p) {
@@ -137,31 +137,6 @@ struct Simd : PortableSelect {
     _mm256_storeu_si256(p, _mm256_sub_epi64(bits.low, origin));
     _mm256_storeu_si256(p + 1, _mm256_sub_epi64(bits.high, origin));
   }
-
-  struct Gaps {
-    __m256i sum, square, square_low, square_high;
-    Gaps() : sum(_mm256_setzero_si256()), square(sum), square_low(sum), square_high(sum) {}
-    void add(F gap) {
-      const __m256i q = _mm256_cvtps_epi32(mul(gap, Simd::set(-0x1p24f)));
-      const __m256i odd = _mm256_srli_epi64(q, 32);
-      sum = _mm256_add_epi64(sum, _mm256_add_epi64(_mm256_and_si256(q, low_half()), odd));
-      square = _mm256_add_epi64(square, _mm256_mul_epu32(q, q));
-      square = _mm256_add_epi64(square, _mm256_mul_epu32(odd, odd));
-    }
-    void settle() {
-      square_low = _mm256_add_epi64(square_low, _mm256_and_si256(square, low_half()));
-      square_high = _mm256_add_epi64(square_high, _mm256_srli_epi64(square, 32));
-      square = _mm256_setzero_si256();
-    }
-    core::GapMoments get() const {
-      core::GapMoments g;
-      g.sum = reduce_quads(sum);
-      g.square_low = reduce_quads(square_low);
-      g.square_high = reduce_quads(square_high);
-      return g;
-    }
-    static __m256i low_half() { return _mm256_set1_epi64x(0xffffffff); }
-  };
 
   static int compress(float* x, F v, M keep) {
     if (keep == 0) return 0;

@@ -1,9 +1,8 @@
 // Lanes of the row kernel on AVX-512 (F, BW, DQ, VL). Included inside the namespace of its build,
-// under its target pragma; simd_avx2.h and simd_scalar.h offer the same names, and simd_scalar.h
-// documents them. Not split: one
-// instruction set is one concept.
+// under its target pragma, after select_avx512.h; simd_avx2.h and simd_scalar.h offer the same
+// names, and simd_scalar.h documents them.
 
-struct Simd {
+struct Simd : Avx512Select {
   static constexpr int kLanes = 16;
   using F = __m512;
   using M = __mmask16;
@@ -21,6 +20,7 @@ struct Simd {
         _mm512_mul_epu32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
     return reinterpret_cast<Word>(low);
   }
+  static Word round_pairs(F a) { return reinterpret_cast<Word>(_mm512_cvtps_epi32(a)); }
   static F set(float v) { return _mm512_set1_ps(v); }
   static F load(const float* p) { return _mm512_loadu_ps(p); }
   static F load(const c10::BFloat16* p) {
@@ -122,31 +122,6 @@ struct Simd {
     _mm512_storeu_si512(out + 8, _mm512_permutex2var_epi64(even, second, odd));
   }
 
-  struct Gaps {  // moments of gaps, see core::GapMoments
-    __m512i sum, square, square_low, square_high;
-    Gaps() : sum(_mm512_setzero_si512()), square(sum), square_low(sum), square_high(sum) {}
-    void add(F gap) {
-      const __m512i q = _mm512_cvtps_epi32(mul(gap, Simd::set(-0x1p24f)));
-      const __m512i odd = _mm512_srli_epi64(q, 32);
-      sum = _mm512_add_epi64(sum, _mm512_add_epi64(_mm512_and_si512(q, low_half()), odd));
-      square = _mm512_add_epi64(square, _mm512_mul_epu32(q, q));
-      square = _mm512_add_epi64(square, _mm512_mul_epu32(odd, odd));
-    }
-    void settle() {
-      square_low = _mm512_add_epi64(square_low, _mm512_and_si512(square, low_half()));
-      square_high = _mm512_add_epi64(square_high, _mm512_srli_epi64(square, 32));
-      square = _mm512_setzero_si512();
-    }
-    core::GapMoments get() const {
-      core::GapMoments g;
-      g.sum = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum));
-      g.square_low = static_cast<uint64_t>(_mm512_reduce_add_epi64(square_low));
-      g.square_high = static_cast<uint64_t>(_mm512_reduce_add_epi64(square_high));
-      return g;
-    }
-    static __m512i low_half() { return _mm512_set1_epi64(0xffffffff); }
-  };
-
   static int compress(float* x, F v, M keep) {
     // Compressing in a register and storing: a compressing store is microcode on some machines. Few
     // lanes are kept as a rule, and half a store is half the work.
@@ -157,75 +132,6 @@ struct Simd {
     } else {
       _mm512_storeu_ps(x, packed);
     }
-    return kept;
-  }
-
-  // Sums the weights of the keys below and at the pivot.
-  static void split_sums(const uint64_t* key, const uint64_t* weight, int64_t n, uint64_t pivot,
-                         uint64_t& below, uint64_t& equal) {
-    const __m512i p = _mm512_set1_epi64(static_cast<long long>(pivot));
-    __m512i sum_below = _mm512_setzero_si512(), sum_equal = _mm512_setzero_si512();
-    for (int64_t i = 0; i < n; i += 8) {
-      const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
-      const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
-      const __m512i w = weight ? _mm512_maskz_loadu_epi64(valid, weight + i) : _mm512_set1_epi64(1);
-      sum_below =
-          _mm512_mask_add_epi64(sum_below, _mm512_mask_cmplt_epu64_mask(valid, k, p), sum_below, w);
-      sum_equal =
-          _mm512_mask_add_epi64(sum_equal, _mm512_mask_cmpeq_epu64_mask(valid, k, p), sum_equal, w);
-    }
-    below = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_below));
-    equal = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum_equal));
-  }
-
-  // Keeps, in place, the keys below (or above) the pivot with their weights; may write up to the
-  // next multiple of 8.
-  static int64_t partition(uint64_t* key, uint64_t* weight, int64_t n, uint64_t pivot, bool below) {
-    const __m512i p = _mm512_set1_epi64(static_cast<long long>(pivot));
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; i += 8) {
-      const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
-      const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
-      const __mmask8 keep = below ? _mm512_mask_cmplt_epu64_mask(valid, k, p)
-                                  : _mm512_mask_cmpgt_epu64_mask(valid, k, p);
-      // Whole stores: masked ones are microcode on some machines, and what is written never passes
-      // what has been read (kept <= i).
-      const __m512i w = weight ? _mm512_maskz_loadu_epi64(valid, weight + i) : k;
-      _mm512_storeu_si512(key + kept, _mm512_maskz_compress_epi64(keep, k));
-      if (weight) _mm512_storeu_si512(weight + kept, _mm512_maskz_compress_epi64(keep, w));
-      kept += __builtin_popcount(keep);
-    }
-    return kept;
-  }
-
-  // Which of eight weights are at least this heavy, one bit each.
-  static uint32_t heavy(const uint64_t* weight, uint64_t least) {
-    return _mm512_cmpge_epu64_mask(_mm512_loadu_si512(weight),
-                                   _mm512_set1_epi64(static_cast<long long>(least)));
-  }
-
-  // Keeps, in place, the keys in [least, most], with their weights in weight_out; sums the weights
-  // of the keys below.
-  static int64_t extract(uint64_t* key, const uint64_t* weight, uint64_t* weight_out, int64_t n,
-                         uint64_t least, uint64_t most, uint64_t& below) {
-    const __m512i low = _mm512_set1_epi64(static_cast<long long>(least));
-    const __m512i high = _mm512_set1_epi64(static_cast<long long>(most));
-    __m512i sum = _mm512_setzero_si512();
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; i += 8) {
-      const auto valid = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
-      const __m512i k = _mm512_maskz_loadu_epi64(valid, key + i);
-      const __m512i w = _mm512_maskz_loadu_epi64(valid, weight + i);
-      const __mmask8 before = _mm512_mask_cmplt_epu64_mask(valid, k, low);
-      const auto upto = _mm512_mask_cmple_epu64_mask(valid, k, high);
-      const auto keep = static_cast<__mmask8>(upto & ~before);
-      sum = _mm512_mask_add_epi64(sum, before, sum, w);
-      if (keep == 0) continue;
-      _mm512_storeu_si512(key + kept, _mm512_maskz_compress_epi64(keep, k));
-      _mm512_storeu_si512(weight_out + kept, _mm512_maskz_compress_epi64(keep, w));
-      kept += __builtin_popcount(keep);
-    }
-    below = static_cast<uint64_t>(_mm512_reduce_add_epi64(sum));
     return kept;
   }
 };

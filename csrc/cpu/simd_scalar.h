@@ -15,6 +15,8 @@ struct Simd : PortableSelect {
     return a * b + c;
   }
   static Word multiply(Word a, Word b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+  // The nearest integers (ties to even) of lanes in [0, 2^31), two in each word.
+  static Word round_pairs(F a) { return Word{static_cast<uint64_t>(__builtin_lrintf(a)), 0}; }
 
   static F set(float v) { return v; }
   // Loads kLanes logits and converts them to float32, exactly.
@@ -76,19 +78,6 @@ struct Simd : PortableSelect {
   static void store_weights(uint64_t* out, Words bits, double magic) {
     *out = bits - core::bit_cast<uint64_t>(magic);
   }
-
-  // Moments of gaps in [-60, 0]; counts nothing. settle() comes after 8 calls of add() at most: the
-  // squares of 16 such gaps fit in 64 bits.
-  struct Gaps {
-    core::GapMoments total;
-    void add(F gap) { total.add(core::gap_of(gap)); }
-    void settle() {}
-    core::GapMoments get() const {
-      core::GapMoments g = total;
-      g.count = 0;
-      return g;
-    }
-  };
 
   // Appends the kept lanes; may write up to kLanes entries. Returns how many were kept.
   static int compress(float* x, F v, M keep) {
