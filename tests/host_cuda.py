@@ -125,7 +125,7 @@ def fields(shape: tuple[int, ...], *extras: Tensor | None) -> tuple[list[Tensor]
 
 @dataclass
 class Machine:
-    """What the kernels find: see Machine in host_device/cuda/block.cuh."""
+    """What the kernels find: see Machine in host_device/machine.h."""
 
     multiprocessors: int = 4
     storage_bytes: int = 1 << 20
