@@ -11,7 +11,7 @@ from torch import Tensor
 from aligndec import rng
 from aligndec._reward_calls import Ids, RewardCalls
 from aligndec._tq_candidates import Pool
-from aligndec._tq_options import Options
+from aligndec._tq_options import GREEDY, Options
 from aligndec._tq_rollouts import Counted, Drawer, Front, Paths, walk
 
 __all__ = ["SUMS", "Branches", "Context", "Live", "Strings", "drawer", "grow"]
@@ -84,19 +84,27 @@ class Branches:
     valued: Tensor
     front: Front | None
 
-    def numbers(self, k: int) -> Tensor:
+    def numbers(self, b: int, k: int) -> Tensor:
         """Return the branch of each candidate, int64 [b, k]; entries without one hold 0."""
-        b = int(self.owner.max()) + 1
         table = torch.zeros(b, k, dtype=torch.int64, device=self.owner.device)
         table[self.owner, self.column] = torch.arange(len(self.owner), device=table.device)
         return table
 
 
-def drawer(context: Context, live: Live, owner: Tensor, numbers: Tensor, t: int) -> Drawer:
-    """Return the source of rollout tokens at position t; numbers are candidate · N + rollout."""
+def drawer(
+    context: Context, live: Live, owner: Tensor, numbers: Tensor, t: int, steps: range
+) -> Drawer:
+    """Return the source of rollout tokens at position t; numbers are candidate · N + rollout.
+
+    A token is a pure function of (string, position, candidate, rollout, step).
+    """
+    if context.options.rollout == "greedy":
+        return Drawer(GREEDY, None, steps.start)
     ids = context.sequence_ids[live.rows]
-    child = rng.child_seed(context.seed, ids, t, rng.ROLLOUT)
-    return Drawer(context.options, child[owner], numbers)
+    child = rng.child_seed(context.seed, ids, t, rng.ROLLOUT)[owner]
+    step = torch.arange(steps.start, steps.stop, device=owner.device)
+    bits = rng.philox(child[:, None], numbers[:, None], step, rng.ROLLOUT)[0]
+    return Drawer(context.options.rollout_adaptor, rng.uniform(bits), steps.start)
 
 
 def grow(context: Context, live: Live, pool: Pool, t: int, size: int) -> Branches:
@@ -123,7 +131,9 @@ def grow(context: Context, live: Live, pool: Pool, t: int, size: int) -> Branche
     index = goes_on.nonzero()[:, 0]
     if len(index) > 0:
         front = Front.branch(context.lm, live.state, owner[index], index, paths.tokens[index, 0])
-        draw = drawer(context, live, owner, column * context.options.n_rollouts, t)
-        walk(front, paths, draw, range(size - 1), context.ends, feed_last=ahead)
+        if size > 1:
+            steps = range(size - 1)
+            draw = drawer(context, live, owner, column * context.options.n_rollouts, t, steps)
+            walk(front, paths, draw, steps, context.ends, feed_last=ahead)
         branches.front = front
     return branches

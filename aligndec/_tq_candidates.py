@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._tq_options import Options
-from aligndec.adaptors import Adaptor
+from aligndec._tq_options import BASE, GREEDY, Options
 from aligndec.backend import current_ops
 from aligndec.step import Step, sample
 
@@ -52,14 +51,16 @@ def open_pool(
     token, log_p = token.clamp(min=0), torch.where(status[:, None] == 0, log_p, -torch.inf)
     gated, step = torch.zeros_like(status, dtype=torch.bool), None
     if options.gate_entropy is not None or options.gate_top1 is not None:
-        own = Adaptor(temperature=0.0) if options.select == "greedy" else Adaptor()
+        own = GREEDY if options.select == "greedy" else BASE
         place = {"seed": seed, "sequence_ids": sequence_ids, "positions": position}
         step = sample(logits, own, strict=False, **place)  # type: ignore[arg-type]
         if options.gate_entropy is not None:
             gated |= step.entropy < options.gate_entropy
         if options.gate_top1 is not None:
-            top = current_ops().candidates(logits, 1, vocab)[1][:, 0]
-            gated |= top >= math.log(options.gate_top1)
+            # Unless they were drawn, the candidates begin with the most probable token.
+            drawn = options.candidates == "sample"
+            top = current_ops().candidates(logits, 1, vocab)[1] if drawn else log_p
+            gated |= top[:, 0] >= math.log(options.gate_top1)
         gated &= status == 0
     return Pool(token, log_p, gated, step, status)
 

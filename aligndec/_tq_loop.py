@@ -87,7 +87,7 @@ def _commit(
     strings, paths = context.strings, branches.paths
     good = (strings.status[live.rows] == 0).nonzero()[:, 0]
     at = choice.index
-    winner = branches.numbers(pool.token.shape[1])[torch.arange(len(at), device=at.device), at]
+    winner = branches.numbers(*pool.token.shape)[torch.arange(len(at), device=at.device), at]
     winner, rows = winner[good], live.rows[good]
     strings.tokens[rows, t : t + size] = paths.tokens[winner]
     strings.length[rows] += paths.length[winner]

@@ -13,7 +13,10 @@ from torch import Tensor
 from aligndec._columns import whole
 from aligndec.adaptors import Adaptor
 
-__all__ = ["Options", "ValueFn"]
+__all__ = ["BASE", "GREEDY", "Options", "ValueFn"]
+
+# Made once: an adaptor keeps its parameters on the devices that it was used on.
+BASE, GREEDY = Adaptor(), Adaptor(temperature=0.0)
 
 ValueFn = Callable[[list[list[int]], list[list[int]], Tensor], Tensor]
 
@@ -45,7 +48,7 @@ class Options:
     reference: str = "baseline"
     candidates: str = "topk"
     select: str = "sample"
-    rollout_adaptor: Adaptor = Adaptor()
+    rollout_adaptor: Adaptor = BASE
     value_fn: ValueFn | None = None
     gate_entropy: float | None = None
     gate_top1: float | None = None

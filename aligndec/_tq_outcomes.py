@@ -84,8 +84,8 @@ def _roll_out(context: Context, live: Live, branches: Branches, t: int, size: in
     rollout = torch.arange(n, device=owner.device)
     items = front.index[rows] * n + rollout.repeat(len(rows) // n)
     numbers = (branches.column[:, None] * n + rollout).reshape(-1)
-    draw = drawer(context, live, owner.repeat_interleave(n), numbers, t)
     steps = range(size - 1, size - 1 + ahead)
+    draw = drawer(context, live, owner.repeat_interleave(n), numbers, t, steps)
     walk(front.fan_out(rows, items), rolls, draw, steps, context.rollout_ends, feed_last=False)
     return rolls
 

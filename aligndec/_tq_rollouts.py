@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import rng
 from aligndec._decode import COMPACT_AT
-from aligndec._tq_options import Options
 from aligndec.adaptors import Adaptor
 from aligndec.models import StepLM
 from aligndec.step import Step, sample
@@ -119,23 +117,21 @@ class Paths:
 
 @dataclass(frozen=True)
 class Drawer:
-    """Draws the tokens of rollouts: pure functions of (string, position, candidate, rollout, step).
+    """Draws the tokens of rollouts.
 
-    `seeds` int64 [M] is the child seed of each item, `numbers` int64 [M] its candidate · N +
-    rollout.
+    `uniforms` float64 [M, L] are the random numbers of each item at steps `first` to `first` + L −
+    1; None where none are needed: a greedy adaptor.
     """
 
-    options: Options
-    seeds: Tensor
-    numbers: Tensor
+    adaptor: Adaptor
+    uniforms: Tensor | None
+    first: int
 
     def __call__(self, logits: Tensor, items: Tensor, step: int) -> Step:
-        if self.options.rollout == "greedy":
-            return sample(logits, Adaptor(temperature=0.0), positions=0, strict=False)
-        bits = rng.philox(self.seeds[items], self.numbers[items], step, rng.ROLLOUT)[0]
-        return sample(
-            logits, self.options.rollout_adaptor, uniforms=rng.uniform(bits), strict=False
-        )
+        if self.uniforms is None:
+            return sample(logits, self.adaptor, positions=0, strict=False)
+        uniforms = self.uniforms[items, step - self.first]
+        return sample(logits, self.adaptor, uniforms=uniforms, strict=False)
 
 
 def walk(
