@@ -10,7 +10,7 @@ import torch
 
 from aligndec import _exact
 
-__all__ = ["COLUMNS", "check", "columns", "count", "number", "whole"]
+__all__ = ["COLUMNS", "at_least", "check", "columns", "count", "number", "whole"]
 
 COLUMNS = 13
 
@@ -56,3 +56,10 @@ def whole(function: str, name: str, value: Any, what: str = "an int") -> int:
         raise TypeError(f"{function}: {name} must be {what}, got {value!r}")
     # Not int(value) for an int: a symbolic one, while compiling, stays symbolic.
     return value if isinstance(value, int) else int(value)
+
+
+def at_least(function: str, bound: int, **given: Any) -> None:
+    """Check that whole numbers are not below a bound."""
+    for name, value in given.items():
+        if whole(function, name, value) < bound:
+            raise ValueError(f"{function}: {name} must be >= {bound}, got {value}")

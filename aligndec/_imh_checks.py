@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from aligndec import _checks as check
-from aligndec._columns import whole
 
-__all__ = ["at_least", "log_weights", "names", "pool_values", "some_weight", "with_uniforms"]
+__all__ = ["log_weights", "names", "pool_values", "some_weight", "with_uniforms"]
 
 
 def log_weights(function: str, value: Any, name: str = "log_weight") -> Tensor:
@@ -72,13 +71,6 @@ def pool_values(function: str, weight: Tensor, values: Any) -> tuple[Tensor, Ten
             f"({int(missing.sum())} such entries)"
         )
     return weight.expand(*leading, n), values.expand(*leading, n, values.shape[-1])
-
-
-def at_least(function: str, bound: int, **given: Any) -> None:
-    """Check that whole numbers are not below a bound."""
-    for name, value in given.items():
-        if whole(function, name, value) < bound:
-            raise ValueError(f"{function}: {name} must be >= {bound}, got {value}")
 
 
 def names(function: str, sequence_ids: Any, leading: torch.Size, device: torch.device) -> Tensor:

@@ -8,15 +8,8 @@ import torch
 from torch import Tensor
 
 from aligndec import _exact, rng
-from aligndec._columns import whole
-from aligndec._imh_checks import (
-    at_least,
-    log_weights,
-    names,
-    pool_values,
-    some_weight,
-    with_uniforms,
-)
+from aligndec._columns import at_least, whole
+from aligndec._imh_checks import log_weights, names, pool_values, some_weight, with_uniforms
 from aligndec.backend import current_ops
 
 __all__ = ["Resampled", "resample", "sir"]

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
-from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_bar, token_ids
+from aligndec._columns import at_least
+from aligndec._prepare import Prepared, prepare
+from aligndec._prompts import Prompts, token_bar
 from aligndec._reward_calls import Reward, RewardCalls
 from aligndec._tq_branches import SUMS, Context, Live, Strings
 from aligndec._tq_generation import TransferQGeneration
 from aligndec._tq_loop import decode
-from aligndec._tq_options import Options
+from aligndec._tq_options import BASE, Options
 from aligndec._tq_rollouts import Counted
-from aligndec.adaptors import Adaptor
 from aligndec.generation import sequence_id
 from aligndec.models import as_step_lm
 
@@ -120,12 +120,9 @@ class RewardDecoder:
         RewardError
             The reward raised or gave something that is no number; the message names the items.
         """
-        for argument, value in (
-            ("max_new_tokens", max_new_tokens),
-            ("num_return_sequences", num_return_sequences),
-        ):
-            if whole(self._name, argument, value) < 1:
-                raise ValueError(f"{self._name}: {argument} must be >= 1, got {value}")
+        at_least(
+            self._name, 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
+        )
         return self._run(
             Request(
                 input_ids,
@@ -141,23 +138,27 @@ class RewardDecoder:
         )
 
     def _run(self, asked: Request) -> TransferQGeneration:
-        name, lm, options = self._name, self.model, self.options
+        name, options = self._name, self.options
         draws, max_new_tokens = asked.num_return_sequences, asked.max_new_tokens
-        eos = lm.eos_token_id if asked.eos_token_id is None else asked.eos_token_id
-        eos = token_ids(f"{name}: eos_token_id", eos, lm.vocab_size)
-        pad = pad_id(name, lm, eos, asked.pad_token_id)
-        ids, mask = as_prompts(name, asked.input_ids, asked.attention_mask, lm.vocab_size, pad)
-        names = prompt_names(name, asked.prompt_ids, len(ids))
+        given = prepare(
+            *(name, self.model, asked.input_ids, asked.attention_mask),
+            adaptor=BASE,
+            prompt_ids=asked.prompt_ids,
+            eos_token_id=asked.eos_token_id,
+            pad_token_id=asked.pad_token_id,
+            at_least_one={},
+        )
+        ids, mask = given.ids, given.mask
         prompt_index = torch.arange(len(ids)).repeat_interleave(draws)
         draw = torch.arange(draws).repeat(len(ids))
 
-        counted, sft = Counted(lm), None if self.sft is None else Counted(self.sft)
+        counted, sft = Counted(given.lm), None if self.sft is None else Counted(self.sft)
         logits, state = counted.prefill(ids, mask)
         sft_logits, sft_state = (None, None) if sft is None else sft.prefill(ids, mask)
         device = logits.device
         listed = [row[m].tolist() for row, m in zip(ids, mask, strict=True)]
         prompts = [listed[i] for i in prompt_index.tolist()]
-        ends = torch.tensor(eos, dtype=torch.int64, device=device)
+        ends = torch.tensor(given.eos, dtype=torch.int64, device=device)
         context = Context(
             lm=counted,
             sft=sft,
@@ -166,14 +167,14 @@ class RewardDecoder:
             baseline_reward=None
             if self.baseline_reward is None
             else RewardCalls(name, "baseline_reward", self.baseline_reward),
-            strings=Strings(prompts, max_new_tokens, pad, device),
-            sequence_ids=sequence_id(names[prompt_index], draw).to(device),
+            strings=Strings(prompts, max_new_tokens, given.pad, device),
+            sequence_ids=sequence_id(given.names[prompt_index], draw).to(device),
             max_new_tokens=max_new_tokens,
             seed=asked.seed,
             # The public code never ends a string; its rollouts end.
             ends=ends[:0] if options.compat == "official" else ends,
             rollout_ends=ends,
-            pad=pad,
+            pad=given.pad,
         )
         live = Live(torch.arange(len(ids), device=device), logits, state, sft_logits, sft_state)
         if draws > 1:
@@ -186,16 +187,14 @@ class RewardDecoder:
         inputs = {
             "input_ids": ids,
             "attention_mask": mask,
-            "prompt_ids": names,
+            "prompt_ids": given.names,
             "prompt_index": prompt_index,
             "draw": draw,
         }
-        return _result(context, {key: tensor.to(device) for key, tensor in inputs.items()}, eos)
+        return _result(context, {key: tensor.to(device) for key, tensor in inputs.items()}, given)
 
 
-def _result(
-    context: Context, inputs: dict[str, Tensor], eos: tuple[int, ...]
-) -> TransferQGeneration:
+def _result(context: Context, inputs: dict[str, Tensor], given: Prepared) -> TransferQGeneration:
     """Reward the strings and put everything together."""
     strings = context.strings
     reward = context.reward(strings.prompts, strings.texts).to(strings.sums.device)
@@ -215,9 +214,9 @@ def _result(
         log_z=sums["log_kept"],
         seed=context.seed,
         max_new_tokens=context.max_new_tokens,
-        pad_token_id=context.pad,
-        eos_token_id=eos,
-        adaptors=(Adaptor(),),
+        pad_token_id=given.pad,
+        eos_token_id=given.eos,
+        adaptors=given.adaptors,
         reward=reward,
         model_forwards=sum(model.forwards for model in models),
         model_tokens=sum(model.tokens for model in models),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from aligndec._columns import whole
+from aligndec._columns import at_least
 from aligndec._reward_calls import Reward, RewardCalls
 from aligndec._tq_decoder import Request, RewardDecoder
 from aligndec._tq_generation import TransferQGeneration
@@ -145,8 +145,7 @@ class BestOfN(RewardDecoder):
     """
 
     def __init__(self, model: Any, reward: Reward, *, n: int, beta: float | None = None) -> None:
-        if whole("BestOfN", "n", n) < 1:
-            raise ValueError(f"BestOfN: n must be >= 1, got {n}")
+        at_least("BestOfN", 1, n=n)
         if beta is not None and not beta > 0:
             raise ValueError(f"BestOfN: beta must be > 0, got {beta}")
         super().__init__(model, reward, Options(k=n))

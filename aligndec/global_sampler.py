@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aligndec._columns import at_least
 from aligndec._global_samples import GlobalSamples
-from aligndec._imh_checks import at_least
 from aligndec._methods import by_chains, by_weight
 from aligndec._prompts import Prompts
 from aligndec._rejection import reject
