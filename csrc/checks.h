@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace aligndec {
@@ -34,13 +35,16 @@ inline void check_vector(const char* op, const char* name, const std::optional<T
   if (t) check_vector(op, name, *t, type, length, logits);
 }
 
-// A contiguous float64 matrix of the shape and on the device of another.
-inline void check_matrix(const char* op, const char* name, const Tensor& t, const Tensor& like) {
-  TORCH_CHECK_VALUE(t.scalar_type() == at::kDouble && t.sizes() == like.sizes() &&
-                        t.is_contiguous() && t.device() == like.device(),
-                    op, ": ", name, " must be a contiguous float64 ", like.sizes(), " on ",
-                    like.device(), ", got ", c10::toString(t.scalar_type()), " ", t.sizes(), " on ",
-                    t.device());
+// A contiguous float64 tensor of this shape (-1: any size) on the device of another.
+inline void check_doubles(const char* op, const char* name, const Tensor& t, at::IntArrayRef shape,
+                          const Tensor& like) {
+  const bool fits =
+      std::equal(t.sizes().begin(), t.sizes().end(), shape.begin(), shape.end(),
+                 [](int64_t size, int64_t wanted) { return wanted == -1 || size == wanted; });
+  TORCH_CHECK_VALUE(
+      t.scalar_type() == at::kDouble && fits && t.is_contiguous() && t.device() == like.device(),
+      op, ": ", name, " must be a contiguous float64 ", shape, " on ", like.device(), ", got ",
+      c10::toString(t.scalar_type()), " ", t.sizes(), " on ", t.device());
 }
 
 }  // namespace aligndec

@@ -117,3 +117,24 @@ def test_a_state_under_grad_is_refused() -> None:
     with torch.no_grad():
         ad.score(x, token, state=state)
     assert state.length.tolist() == [1, 1]
+
+
+def test_a_cut_on_another_device_is_refused(native_device: str) -> None:
+    """By the kernel itself, which would read memory that is not its device's."""
+    x, token = randn(2, 40).to(native_device), torch.tensor([1, 2], device=native_device)
+    batch = (x, ad.pack(ad.Adaptor(top_p=0.9), 2, device=native_device).params, None, 40)
+    step = torch.ops.aligndec.adaptor_score(*batch, token, None)
+    heads = [torch.ones_like(step[1])] * 3
+    kernel = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, native_device.upper()))
+
+    def backward(cut: Tensor) -> Tensor:
+        op = torch.ops.aligndec.adaptor_score_backward.default
+        return op.redispatch(kernel, *heads, *batch, token, None, cut, step[8])
+
+    assert backward(step[9]).isfinite().all()
+    elsewhere = {"cpu": "meta", "cuda": "cpu"}[native_device]
+    message = (
+        rf"^adaptor_score_backward: cut must be .* on {native_device}.*, got .* on {elsewhere}$"
+    )
+    with pytest.raises(ValueError, match=message):
+        backward(step[9].to(elsewhere))

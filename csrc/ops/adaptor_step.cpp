@@ -105,11 +105,7 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   if (sums) {
     TORCH_CHECK_VALUE(length && finished, kOp,
                       ": sums, length and finished must be given together");
-    TORCH_CHECK_VALUE(sums->scalar_type() == at::kDouble && sums->dim() == 2 &&
-                          sums->size(0) == core::kStateRows && sums->size(1) == rows &&
-                          sums->is_contiguous() && sums->device() == logits.device(),
-                      kOp, ": sums must be a contiguous float64 [", core::kStateRows, ", ", rows,
-                      "], got ", sums->sizes());
+    check_doubles(kOp, "sums", *sums, {core::kStateRows, rows}, logits);
     check_vector(kOp, "length", length, at::kLong, rows, logits);
     check_vector(kOp, "finished", finished, at::kBool, rows, logits);
     if (eos) check_vector(kOp, "eos", eos, at::kLong, eos->numel(), logits);
@@ -191,9 +187,7 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
   check_vector(kOp, "rows", rows, at::kLong, count, logits);
   check_vector(kOp, "status", status, at::kLong, count, logits);
-  TORCH_CHECK_VALUE(cut.scalar_type() == at::kDouble && cut.dim() == 2 && cut.size(0) == 4 &&
-                        cut.size(1) == count && cut.is_contiguous(),
-                    kOp, ": cut must be a contiguous float64 [4, ", count, "], got ", cut.sizes());
+  check_doubles(kOp, "cut", cut, {4, count}, logits);
   const Tensor heads[] = {grad_log_p.contiguous(), grad_log_q.contiguous(),
                           grad_log_z.contiguous()};
   const char* const names[] = {"grad_log_p", "grad_log_q", "grad_log_z"};

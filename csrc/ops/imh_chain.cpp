@@ -17,13 +17,7 @@ std::tuple<Tensor, Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t s
                         log_weight.size(1) >= 1 && log_weight.is_contiguous(),
                     kOp, ": log_weight must be a contiguous float64 [C, N >= 1], got ",
                     c10::toString(log_weight.scalar_type()), " ", log_weight.sizes());
-  if (uniforms) {
-    TORCH_CHECK_VALUE(uniforms->scalar_type() == at::kDouble && uniforms->is_contiguous() &&
-                          uniforms->sizes() == log_weight.sizes() &&
-                          uniforms->device() == log_weight.device(),
-                      kOp, ": uniforms must be a contiguous float64 ", log_weight.sizes(), ", got ",
-                      c10::toString(uniforms->scalar_type()), " ", uniforms->sizes());
-  }
+  if (uniforms) check_doubles(kOp, "uniforms", *uniforms, log_weight.sizes(), log_weight);
   const int64_t chains = log_weight.size(0);
   check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, chains, log_weight);
   const Tensor index = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kLong));

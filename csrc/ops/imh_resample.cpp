@@ -18,12 +18,7 @@ std::tuple<Tensor, Tensor> imh_resample(const Tensor& log_weight, const Tensor& 
                         log_weight.is_contiguous(),
                     kOp, ": log_weight must be a contiguous float64 [P, 1 <= N < 2^31], got ",
                     c10::toString(log_weight.scalar_type()), " ", log_weight.sizes());
-  TORCH_CHECK_VALUE(
-      values.scalar_type() == at::kDouble && values.dim() == 3 &&
-          values.size(0) == log_weight.size(0) && values.size(1) == log_weight.size(1) &&
-          values.is_contiguous() && values.device() == log_weight.device(),
-      kOp, ": values must be a contiguous float64 [P, N, S] on ", log_weight.device(), ", got ",
-      c10::toString(values.scalar_type()), " ", values.sizes(), " on ", values.device());
+  check_doubles(kOp, "values", values, {log_weight.size(0), log_weight.size(1), -1}, log_weight);
   TORCH_CHECK_VALUE(n_chains >= 0, kOp, ": n_chains must be >= 0, got ", n_chains);
   TORCH_CHECK_VALUE(0 <= burn_in && burn_in < n_steps && n_steps < (int64_t{1} << 32), kOp,
                     ": burn_in and n_steps must be 0 <= burn_in < n_steps < 2^32, got ", burn_in,

@@ -18,8 +18,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> rescore(const Tensor& log_p, const Te
   constexpr const char* kOp = "rescore";
   TORCH_CHECK_VALUE(log_p.dim() == 2 && log_p.size(1) >= 1, kOp,
                     ": log_p must be [B, k >= 1], got ", log_p.sizes());
-  check_matrix(kOp, "log_p", log_p, log_p);
-  check_matrix(kOp, "value", value, log_p);
+  check_doubles(kOp, "log_p", log_p, log_p.sizes(), log_p);
+  check_doubles(kOp, "value", value, log_p.sizes(), log_p);
   const int64_t rows = log_p.size(0), alphas = alpha.numel() == 1 ? 1 : rows;
   check_vector(kOp, "alpha", alpha, at::kDouble, alphas, log_p);
   check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, rows, log_p);

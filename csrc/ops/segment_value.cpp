@@ -15,8 +15,8 @@ std::tuple<Tensor, Tensor, Tensor> segment_value(const Tensor& rewards,
   constexpr const char* kOp = "segment_value";
   TORCH_CHECK_VALUE(rewards.dim() == 2 && rewards.size(1) >= 1, kOp,
                     ": rewards must be [G, N >= 1], got ", rewards.sizes());
-  check_matrix(kOp, "rewards", rewards, rewards);
-  if (log_ratio) check_matrix(kOp, "log_ratio", *log_ratio, rewards);
+  check_doubles(kOp, "rewards", rewards, rewards.sizes(), rewards);
+  if (log_ratio) check_doubles(kOp, "log_ratio", *log_ratio, rewards.sizes(), rewards);
   TORCH_CHECK_VALUE(0 <= mode && mode <= 2 && (log_ratio || mode == 0), kOp,
                     ": mode must be 0, or 1 or 2 with log_ratio, got ", mode);
   const int64_t segments = rewards.size(0);

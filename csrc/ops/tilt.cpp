@@ -32,20 +32,12 @@ TiltBatch batch_of(const char* op, const std::optional<Tensor>& log_p, const Ten
   return batch;
 }
 
-void check_parameter(const char* op, const char* name, const Tensor& t, int64_t rows,
-                     const Tensor& r) {
-  TORCH_CHECK_VALUE(t.scalar_type() == at::kDouble && t.dim() == 2 && t.size(0) == rows &&
-                        t.is_contiguous() && t.device() == r.device(),
-                    op, ": ", name, " must be a contiguous float64 [", rows, ", K] on ", r.device(),
-                    ", got ", c10::toString(t.scalar_type()), " ", t.sizes());
-}
-
 }  // namespace
 
 Tensor tilt_stats(const std::optional<Tensor>& log_p, const Tensor& r, const Tensor& beta) {
   TiltStatsArgs args{};
   args.batch = batch_of("tilt_stats", log_p, r);
-  check_parameter("tilt_stats", "beta", beta, r.size(0), r);
+  check_doubles("tilt_stats", "beta", beta, {r.size(0), -1}, r);
   const Tensor out = at::empty({5, beta.size(0), beta.size(1)}, beta.options());
   args.beta = beta.const_data_ptr<double>();
   args.count = beta.size(1);
@@ -60,7 +52,7 @@ std::tuple<Tensor, Tensor> tilt_solve(const std::optional<Tensor>& log_p, const 
   args.batch = batch_of("tilt_solve", log_p, r);
   TORCH_CHECK_VALUE(kind >= 0 && kind <= 2 && !(shared && kind == 2),
                     "tilt_solve: kind must be 0 or 1, or 2 without shared, got ", kind);
-  check_parameter("tilt_solve", "target", target, shared ? 1 : r.size(0), r);
+  check_doubles("tilt_solve", "target", target, {shared ? 1 : r.size(0), -1}, r);
   TORCH_CHECK_VALUE(!shared || (target.size(1) == 1 && r.size(0) > 0),
                     "tilt_solve: target must be [1, 1] and r not empty when shared, got ",
                     target.sizes(), " and ", r.sizes());
