@@ -14,6 +14,7 @@ pytest.importorskip("vaderSentiment")
 from typer.testing import CliRunner
 
 import aligndec as ad
+from aligndec.cli import rewards
 from aligndec.cli._app import typer_app
 from aligndec.cli.reward_methods import METHODS, QUICK
 from aligndec.cli.transfer_q_report import diversity
@@ -58,6 +59,31 @@ def test_what_is_refused(tmp_path: Path) -> None:
     out = run("--method", "Beam", "--out", tmp_path)
     assert out.exit_code == 2
     assert "--method must be one of sampling, TransferQ direct" in out.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("--alpha", "0", "--alpha must be > 0, got 0"),
+        ("--alpha", "nan", "--alpha must be > 0, got nan"),
+        ("--beta", "-1", "--beta must be > 0 and finite, got -1"),
+        ("--beta", "inf", "--beta must be > 0 and finite, got inf"),
+    ],
+)
+def test_bad_options_are_refused_at_once(
+    option: str, value: str, text: str, tmp_path: Path
+) -> None:
+    out = run(option, value, "--out", tmp_path / "out")
+    assert out.exit_code == 2, out.output
+    assert text in out.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reward_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rewards, "vader", lambda: lambda texts: [math.nan for _ in texts])
+    out = run("--quick", "--method", "Args", "--out", tmp_path)
+    assert out.exit_code == 2, out.output
+    assert "aligndec transfer-q: Args: reward must return finite numbers, got item 0" in out.output
 
 
 def test_diversity() -> None:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aligndec._reward_calls import RewardCalls
+from torch import Tensor
+
+from aligndec._reward_calls import Ids, Reward, RewardCalls
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.records import tensor_digest
@@ -18,11 +20,15 @@ __all__ = ["Judge", "load_reward", "vader"]
 
 
 class Judge(NamedTuple):
-    """A reward: its name, what its values depend on, and the checked function itself."""
+    """A reward: its name, what its values depend on, and the function itself."""
 
     name: str
     settings: dict[str, Any]
-    score: RewardCalls
+    reward: Reward
+
+    def score(self, prompts: Ids, completions: Ids) -> Tensor:
+        """Return the rewards float64 [n], all finite; RewardError otherwise."""
+        return RewardCalls(self.name, "reward", self.reward)(prompts, completions)
 
 
 def load_reward(name: str, tokenizer: Any) -> Judge:
@@ -36,7 +42,7 @@ def load_reward(name: str, tokenizer: Any) -> Judge:
         return _classifier(name, tokenizer)
     compound = vader()
     settings = {"vader": importlib.metadata.version("vaderSentiment")}
-    return Judge("VADER compound sentiment", settings, _checked(TextReward(compound, tokenizer)))
+    return Judge("VADER compound sentiment", settings, TextReward(compound, tokenizer))
 
 
 def vader() -> Callable[[list[str]], list[float]]:
@@ -55,8 +61,4 @@ def _classifier(source: str, tokenizer: Any) -> Judge:
     of = "output" if size == 1 else f"log-odds of {model.config.id2label[size - 1]}"
     reward = SequenceClassifierReward(model, own_tokenizer, lm_tokenizer=tokenizer)
     settings = {"classifier": tensor_digest(model.state_dict())}
-    return Judge(f"{Path(source).name}, {of}", settings, _checked(reward))
-
-
-def _checked(reward: Any) -> RewardCalls:
-    return RewardCalls("tradeoff", "reward", reward)
+    return Judge(f"{Path(source).name}, {of}", settings, reward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from aligndec.cli import transfer_q_report as report
 from aligndec.cli.console import CliError, console
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.cli.reward_methods import METHODS, Settings
-from aligndec.cli.rewards import load_reward
+from aligndec.cli.rewards import Judge, load_reward
 from aligndec.cli.toy_model import toy_model
+from aligndec.errors import RewardError
 
 __all__ = ["run_transfer_q"]
 
@@ -30,6 +32,10 @@ def run_transfer_q(
     unknown = [name for name in names if name not in METHODS]
     if unknown:
         raise CliError(f"--method must be one of {', '.join(METHODS)}, got {unknown[0]!r}")
+    if not settings.alpha > 0.0:
+        raise CliError(f"--alpha must be > 0, got {settings.alpha:g}")
+    if not 0.0 < settings.beta < math.inf:
+        raise CliError(f"--beta must be > 0 and finite, got {settings.beta:g}")
     prompts = read_prompts(prompts_file)
     files.prepare_folder(out)
     start = time.perf_counter()
@@ -43,27 +49,38 @@ def run_transfer_q(
         f"{settings.max_new_tokens} tokens per string",
         soft_wrap=True,
     )
-    results = []
-    for name in dict.fromkeys(names):
-        method = METHODS[name]
-        decoder = method.build(loaded.model, judge.score, settings)
-        begin = time.perf_counter()
-        generation = decoder.generate(
-            ids,
-            max_new_tokens=settings.max_new_tokens,
-            seed=settings.seed,
-            num_return_sequences=settings.draws,
-            progress=console.is_terminal,
-        )
-        seconds = time.perf_counter() - begin
-        texts = loaded.tokenizer.batch_decode(generation.completions(), skip_special_tokens=True)
-        kl = method.kl(generation, settings)
-        results.append(report.Result(name, generation, texts, kl, seconds))
-        console.print(f"{name}: {seconds:.0f} s")
+    try:
+        results = [_decoded(name, loaded, judge, ids, settings) for name in dict.fromkeys(names)]
+    except RewardError as error:
+        raise CliError(str(error)) from error
     report.show(results)
     for path in report.write(results, prompts, settings, judge, out):
         console.print(f"wrote {path}", soft_wrap=True)
     console.print(f"done in {time.perf_counter() - start:.0f} s")
+
+
+def _decoded(
+    name: str,
+    loaded: model_store.LoadedModel,
+    judge: Judge,
+    ids: list[list[int]],
+    settings: Settings,
+) -> report.Result:
+    """Run one method."""
+    method = METHODS[name]
+    decoder = method.build(loaded.model, judge.reward, settings)
+    begin = time.perf_counter()
+    generation = decoder.generate(
+        ids,
+        max_new_tokens=settings.max_new_tokens,
+        seed=settings.seed,
+        num_return_sequences=settings.draws,
+        progress=console.is_terminal,
+    )
+    seconds = time.perf_counter() - begin
+    console.print(f"{name}: {seconds:.0f} s")
+    texts = loaded.tokenizer.batch_decode(generation.completions(), skip_special_tokens=True)
+    return report.Result(name, generation, texts, method.kl(generation, settings), seconds)
 
 
 def _load(model: str | None) -> model_store.LoadedModel:
