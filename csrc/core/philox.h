@@ -28,6 +28,7 @@ struct RandomBits {
 };
 
 struct Philox {
+  static constexpr int kRounds = 10;
   static constexpr uint32_t kMul0 = 0xD2511F53u, kMul1 = 0xCD9E8D57u;
   static constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
 };
@@ -37,7 +38,7 @@ ALIGNDEC_HD Words4 philox4x32_10(Words4 counter, uint32_t key0, uint32_t key1) {
   constexpr uint64_t kMul0 = Philox::kMul0, kMul1 = Philox::kMul1;
   uint32_t c0 = counter.w[0], c1 = counter.w[1], c2 = counter.w[2], c3 = counter.w[3];
   ALIGNDEC_UNROLL
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < Philox::kRounds; ++round) {
     const uint64_t p0 = kMul0 * c0, p1 = kMul1 * c2;
     c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ key0;
     c1 = static_cast<uint32_t>(p1);

@@ -6,66 +6,16 @@
 #endif
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/metropolis.h"
-#include "core/philox.h"
 #include "cpu/isa.h"
 #include "launch/imh_chain.h"
-#include "launch/instruction_set.h"
 
 namespace aligndec::cpu {
 namespace {
 
-// The logarithms of this many steps are taken together, in the cache of one core.
-constexpr int64_t kBlock = 512;
 // Forking costs 5 to 20 us: a thread gets at least this many steps.
 constexpr int64_t kStepsPerThread = 4096;
-
-// ln u of steps [first, first + count) of one chain: given, or from Philox.
-[[gnu::always_inline]] inline void fill_log_u(const double* uniforms, uint64_t seed,
-                                              uint64_t sequence, int64_t first, int64_t count,
-                                              double* log_u) {
-  if (uniforms) {
-    for (int64_t i = 0; i < count; ++i) log_u[i] = core::log_uniform(uniforms[i]);
-    return;
-  }
-  // Two loops: not every instruction set has what the logarithm needs to be vectorised.
-  for (int64_t i = 0; i < count; ++i) {
-    const auto position = static_cast<uint64_t>(first + i);
-    const uint64_t r = core::token_bits(seed, sequence, position, core::Stream::kChain).r;
-    log_u[i] = core::uniform_from_bits(r);
-  }
-  for (int64_t i = 0; i < count; ++i) log_u[i] = core::log_uniform(log_u[i]);
-}
-
-// The same loop for wider registers: integers and IEEE operations, so the same bits.
-using FillLogU = void (*)(const double*, uint64_t, uint64_t, int64_t, int64_t, double*);
-
-void fill_baseline(const double* uniforms, uint64_t seed, uint64_t sequence, int64_t first,
-                   int64_t count, double* log_u) {
-  fill_log_u(uniforms, seed, sequence, first, count, log_u);
-}
-#if ALIGNDEC_X86_BUILDS
-__attribute__((target("avx2"))) void fill_avx2(const double* uniforms, uint64_t seed,
-                                               uint64_t sequence, int64_t first, int64_t count,
-                                               double* log_u) {
-  fill_log_u(uniforms, seed, sequence, first, count, log_u);
-}
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) void
-fill_avx512(const double* uniforms, uint64_t seed, uint64_t sequence, int64_t first, int64_t count,
-            double* log_u) {
-  fill_log_u(uniforms, seed, sequence, first, count, log_u);
-}
-#endif
-
-FillLogU choose_fill() {
-#if ALIGNDEC_X86_BUILDS
-  if (std::strcmp(instruction_set(), "avx512") == 0) return &fill_avx512;
-  if (std::strcmp(instruction_set(), "avx2") == 0) return &fill_avx2;
-#endif
-  return &fill_baseline;
-}
 
 // Fresh outputs of this size are mapped page by page, which costs more than the chain itself.
 constexpr uintptr_t kHugePage = uintptr_t{1} << 21;
@@ -82,19 +32,19 @@ void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] int64_t byt
 // Chains [first_chain, first_chain + kLanes).
 template <int kLanes>
 void run_lanes(const ChainArgs& args, FillLogU fill, int64_t first_chain) {
-  alignas(64) double log_u[kLanes * kBlock];
+  alignas(64) double log_u[kLanes * kChainSteps];
   core::ChainState states[kLanes] = {};
   const int64_t start = first_chain * args.length;
-  for (int64_t first = 0; first < args.length; first += kBlock) {
-    const int64_t last = std::min(first + kBlock, args.length);
+  for (int64_t first = 0; first < args.length; first += kChainSteps) {
+    const int64_t last = std::min(first + kChainSteps, args.length);
     for (int lane = 0; lane < kLanes; ++lane) {
       const int64_t chain = first_chain + lane;
       const int64_t name = args.sequence_ids ? args.sequence_ids[chain] : chain;
       fill(args.uniforms ? args.uniforms + chain * args.length + first : nullptr,
            static_cast<uint64_t>(args.seed), static_cast<uint64_t>(name), first, last - first,
-           log_u + lane * kBlock);
+           log_u + lane * kChainSteps);
     }
-    core::run_chains(states, first, last, args.log_weight + start, args.length, log_u, kBlock,
+    core::run_chains(states, first, last, args.log_weight + start, args.length, log_u, kChainSteps,
                      args.index + start, args.accepted + start);
   }
   for (int lane = 0; lane < kLanes; ++lane) args.count[first_chain + lane] = states[lane].accepted;
@@ -103,7 +53,7 @@ void run_lanes(const ChainArgs& args, FillLogU fill, int64_t first_chain) {
 }  // namespace
 
 void launch_imh_chain(const ChainArgs& args) {
-  const FillLogU fill = choose_fill();
+  const FillLogU fill = chain_kernel();
   const int64_t entries = args.chains * args.length;
   prefer_huge_pages(args.index, entries * int64_t{sizeof(int64_t)});
   prefer_huge_pages(args.accepted, entries);

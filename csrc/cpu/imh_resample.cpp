@@ -16,31 +16,12 @@ namespace {
 // Visits are counted when the tables of a group stay in the cache of one core.
 constexpr int64_t kCountedSize = 16384;
 
-// The sum of times[i] * value[i * stride], in eight parts that do not wait for each other and are
-// added in a fixed order. An entry that was never a state may hold an infinity: it counts as 0.
-double weighted_sum(const uint32_t* times, const double* value, int64_t size, int64_t stride) {
-  constexpr int64_t kParts = 8;
-  double part[kParts] = {};
-  for (int64_t first = 0; first < size; first += kParts) {
-    const int64_t count = std::min(kParts, size - first);
-    for (int64_t k = 0; k < count; ++k) {
-      const uint32_t n = times[first + k];
-      const auto bits = core::bit_cast<uint64_t>(value[(first + k) * stride]);
-      part[k] += n * core::bit_cast<double>(bits & -static_cast<uint64_t>(n > 0));
-    }
-  }
-  for (int64_t width = kParts / 2; width > 0; width /= 2) {
-    for (int64_t k = 0; k < width; ++k) part[k] += part[k + width];
-  }
-  return part[0];
-}
-
-// The sums of `values` over the states of kPoolLanes chains. Counting costs one increment a step
+// Sums of `values` over the states of kPoolLanes chains. Counting costs one increment a step
 // whatever the number of columns, and the sums round once for an entry instead of once for a step;
 // it needs a table of the pool for each chain. Both orders of summation are fixed.
 class Visits {
  public:
-  Visits(const ResampleArgs& args)
+  explicit Visits(const ResampleArgs& args)
       : size_(args.size),
         columns_(args.columns),
         counted_(args.size <= std::min(kCountedSize, args.steps - args.burn_in)),
@@ -53,13 +34,17 @@ class Visits {
     std::fill(sums_.begin(), sums_.end(), 0.0);
   }
 
-  void add(const uint64_t (*states)[kPoolLanes], int64_t steps) {
+  // Where the kernel counts beside its own steps; null: states have to be added.
+  uint32_t* counts() { return counted_ ? counts_.data() : nullptr; }
+
+  void add(PoolStates states, int64_t steps) {
     for (int64_t n = 0; n < steps; ++n) {
-      if (counted_) {
-        uint32_t* counts = counts_.data();
-        for (int lane = 0; lane < kPoolLanes; ++lane, counts += size_) ++counts[states[n][lane]];
-      } else {
-        for (int lane = 0; lane < kPoolLanes; ++lane) add_entry(lane, states[n][lane]);
+      for (int lane = 0; lane < kPoolLanes; ++lane) {
+        if (counted_) {
+          count_visit(counts_.data(), states[n][lane], lane);
+        } else {
+          add_entry(lane, states[n][lane]);
+        }
       }
     }
   }
@@ -67,9 +52,7 @@ class Visits {
   // The sums of one chain, [columns].
   const double* finish(int lane) {
     double* sum = sums_.data() + lane * columns_;
-    for (int64_t s = 0; counted_ && s < columns_; ++s) {
-      sum[s] = weighted_sum(counts_.data() + lane * size_, values_ + s, size_, columns_);
-    }
+    for (int64_t s = 0; counted_ && s < columns_; ++s) sum[s] = weighted_sum(lane, s);
     return sum;
   }
 
@@ -80,10 +63,29 @@ class Visits {
     for (int64_t s = 0; s < columns_; ++s) sum[s] += value[s];
   }
 
+  // In eight parts that do not wait for each other and are added in a fixed order. An entry that
+  // was never a state may hold an infinity: it counts as 0.
+  double weighted_sum(int lane, int64_t column) const {
+    constexpr int64_t kParts = 8;
+    double part[kParts] = {};
+    for (int64_t first = 0; first < size_; first += kParts) {
+      const int64_t count = std::min(kParts, size_ - first);
+      for (int64_t k = 0; k < count; ++k) {
+        const uint32_t n = counts_[(first + k) * kPoolLanes + lane];
+        const auto bits = core::bit_cast<uint64_t>(values_[(first + k) * columns_ + column]);
+        part[k] += n * core::bit_cast<double>(bits & -static_cast<uint64_t>(n > 0));
+      }
+    }
+    for (int64_t width = kParts / 2; width > 0; width /= 2) {
+      for (int64_t k = 0; k < width; ++k) part[k] += part[k + width];
+    }
+    return part[0];
+  }
+
   const double* values_ = nullptr;
   int64_t size_, columns_;
   bool counted_;
-  std::vector<uint32_t> counts_;  // [kPoolLanes, size]
+  std::vector<uint32_t> counts_;  // [size, kPoolLanes]
   std::vector<double> sums_;      // [kPoolLanes, columns]
 };
 
@@ -92,6 +94,7 @@ void run_group(const ResampleArgs& args, const Pool& pool, RunPool run, int64_t 
                PoolChains& chains, Visits& visits) {
   chains.seed = static_cast<uint64_t>(args.seed);
   chains.first = static_cast<uint64_t>(first_sequence);
+  chains.drawn = 0;
   for (int lane = 0; lane < kPoolLanes; ++lane) {
     const uint64_t name = chains.first + static_cast<uint64_t>(lane);
     const uint64_t r2 = core::token_bits(chains.seed, name, 0, core::Stream::kChain).r2;
@@ -99,14 +102,17 @@ void run_group(const ResampleArgs& args, const Pool& pool, RunPool run, int64_t 
     chains.weight[lane] = pool.weight[chains.state[lane]];
     chains.accepted[lane] = 0;
   }
-  alignas(64) uint64_t states[kPoolSteps][kPoolLanes];
-  for (int64_t begin = 1; begin <= args.steps;) {
-    const int64_t stop = begin <= args.burn_in ? args.burn_in : args.steps;
-    const int64_t end = std::min(begin + kPoolSteps, stop + 1);
-    run(pool, chains, begin, end, states);
-    if (begin > args.burn_in) visits.add(states, end - begin);
-    begin = end;
+  alignas(64) uint64_t states[2][kPoolSteps][kPoolLanes];
+  PoolStates waiting = nullptr;
+  for (int64_t begin = 1, turn = 0; begin <= args.steps; begin += kPoolSteps, turn ^= 1) {
+    const int64_t end = std::min(begin + kPoolSteps, args.steps + 1);
+    run(pool, chains, begin, end, states[turn], waiting, visits.counts());
+    const int64_t skipped = std::clamp<int64_t>(args.burn_in + 1 - begin, 0, end - begin);
+    const bool later = visits.counts() && skipped == 0 && end - begin == kPoolSteps;
+    waiting = later ? states[turn] : nullptr;
+    if (!later) visits.add(states[turn] + skipped, end - begin - skipped);
   }
+  if (waiting) visits.add(waiting, kPoolSteps);
 }
 
 }  // namespace

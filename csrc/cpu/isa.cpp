@@ -56,39 +56,43 @@ bool set_instruction_set(const char* name) {
 }
 
 #if ALIGNDEC_X86_BUILDS
-#define ALIGNDEC_CHOOSE(name)                          \
-  switch (current().load(std::memory_order_relaxed)) { \
-    case Isa::kAvx512:                                 \
-      return avx512::name();                           \
-    case Isa::kAvx2:                                   \
-      return avx2::name();                             \
-    default:                                           \
-      return baseline::name();                         \
+template <class Kernel>
+static Kernel choose(Kernel baseline, Kernel avx2, Kernel avx512) {
+  switch (current().load(std::memory_order_relaxed)) {
+    case Isa::kAvx512:
+      return avx512;
+    case Isa::kAvx2:
+      return avx2;
+    default:
+      return baseline;
   }
+}
+#define ALIGNDEC_CHOOSE(kernel) choose(baseline::kernel(), avx2::kernel(), avx512::kernel())
 #else
-#define ALIGNDEC_CHOOSE(name) return baseline::name();
+#define ALIGNDEC_CHOOSE(kernel) baseline::kernel()
 #endif
 
 template <>
 RowKernel<float> row_kernel<float>() {
-  ALIGNDEC_CHOOSE(row_kernel_float)
+  return ALIGNDEC_CHOOSE(row_kernel_float);
 }
 template <>
 RowKernel<c10::Half> row_kernel<c10::Half>() {
-  ALIGNDEC_CHOOSE(row_kernel_half)
+  return ALIGNDEC_CHOOSE(row_kernel_half);
 }
 template <>
-RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>(){ALIGNDEC_CHOOSE(row_kernel_bfloat16)} RunPool
-    pool_kernel() {
-  ALIGNDEC_CHOOSE(pool_kernel)
+RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>() {
+  return ALIGNDEC_CHOOSE(row_kernel_bfloat16);
 }
+FillLogU chain_kernel() { return ALIGNDEC_CHOOSE(chain_kernel); }
+RunPool pool_kernel() { return ALIGNDEC_CHOOSE(pool_kernel); }
 template <>
 TiltKernel<float> tilt_kernel<float>() {
-  ALIGNDEC_CHOOSE(tilt_kernel_float)
+  return ALIGNDEC_CHOOSE(tilt_kernel_float);
 }
 template <>
 TiltKernel<double> tilt_kernel<double>() {
-  ALIGNDEC_CHOOSE(tilt_kernel_double)
+  return ALIGNDEC_CHOOSE(tilt_kernel_double);
 }
 #undef ALIGNDEC_CHOOSE
 

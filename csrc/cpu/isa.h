@@ -4,6 +4,7 @@
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
+#include "cpu/chain_types.h"
 #include "cpu/pool_types.h"
 #include "cpu/row_types.h"
 #include "cpu/tilt_types.h"
@@ -18,6 +19,7 @@ namespace aligndec::cpu {
 
 #define ALIGNDEC_DECLARE_BUILD(isa)               \
   namespace isa {                                 \
+  FillLogU chain_kernel();                        \
   RunPool pool_kernel();                          \
   TiltKernel<float> tilt_kernel_float();          \
   TiltKernel<double> tilt_kernel_double();        \
@@ -35,6 +37,7 @@ ALIGNDEC_DECLARE_BUILD(avx512)
 // The kernels of the instruction set in use.
 template <class T>
 RowKernel<T> row_kernel();
+FillLogU chain_kernel();
 RunPool pool_kernel();
 template <class T>
 TiltKernel<T> tilt_kernel();

@@ -24,12 +24,21 @@ namespace aligndec::cpu::avx2 {
 //
 #include "cpu/row_kernel.h"
 //
+#include "cpu/lanes.h"
+//
+#include "cpu/philox_lanes.h"
+//
+#include "cpu/chain_kernel.h"
+//
+#include "cpu/pool_draws.h"
+//
 #include "cpu/pool_kernel.h"
 //
 #include "cpu/tilt_lanes.h"
 //
 #include "cpu/tilt_kernel.h"
 
+FillLogU chain_kernel() { return &fill_log_u; }
 RunPool pool_kernel() { return &run_pool; }
 TiltKernel<float> tilt_kernel_float() { return make_tilt_kernel<float>(); }
 TiltKernel<double> tilt_kernel_double() { return make_tilt_kernel<double>(); }

@@ -1,15 +1,12 @@
 // Vectors of float64 for the tilting kernel: loads, choices, e^x in parts. Included once per
-// instruction set, inside its namespace and under its target pragma, after pool_kernel.h, whose
-// Real and Word it uses.
+// instruction set, after lanes.h.
 
 typedef float HalfReal __attribute__((vector_size(sizeof(Word) / 2)));
 
 static inline Real every(double v) { return Real{} + v; }
-static inline Real load_values(const double* p) { return load_reals(p); }
+static inline Real load_values(const double* p) { return load<Real>(p); }
 static inline Real load_values(const float* p) {
-  HalfReal half;
-  __builtin_memcpy(&half, p, sizeof half);
-  return __builtin_convertvector(half, Real);
+  return __builtin_convertvector(load<HalfReal>(p), Real);
 }
 // The values from p on, `fill` beyond the end.
 template <class T>
