@@ -26,19 +26,22 @@ struct RowKernel {
     // Groups that share a row of a grid take turns at its rules.
     const int64_t step = task.rules > 0 ? block::groups() / a.batch.rows : 1;
     const int64_t entry = block::group() / step;
-    const int64_t row_id = a.row_of ? a.row_of[entry] : entry;
-    const bool skipped = is_skipped(a, entry);
-    if (skipped && task.rules == 0) {
-      if (is_leader()) write_empty(a.out, a.count, entry, a.state.pad, core::kFinished, 0.0);
+    const int64_t first = block::group() % step, rules = task.rules > 0 ? task.rules : 1;
+    const auto place = [&](int64_t rule) {
+      return task.rules > 0 ? rule * a.batch.rows + entry : entry;
+    };
+    if (is_skipped(a, entry)) {
+      for (int64_t rule = first; is_leader() && rule < rules; rule += step)
+        write_empty(a.out, a.count, place(rule), a.state.pad, core::kFinished, 0.0);
       return;
     }
+    const int64_t row_id = a.row_of ? a.row_of[entry] : entry;
     Storage& s = open_storage();
     const Row<T> row(s, a.batch, row_id, args.on_chip);
     const bool good = s.seen.status() == core::kOk;
-    for (int64_t rule = block::group() % step; rule < (task.rules > 0 ? task.rules : 1);
-         rule += step) {
-      const int64_t i = task.rules > 0 ? rule * a.batch.rows + entry : entry;
-      if (good && !skipped) {
+    for (int64_t rule = first; rule < rules; rule += step) {
+      const int64_t i = place(rule);
+      if (good) {
         s.set_rule([&] {
           return task.rules > 0 ? core::Rule(a.batch.params + rule * a.batch.params_stride)
                                 : entry_rule(a, entry);
@@ -47,13 +50,11 @@ struct RowKernel {
       }
       if (task.mask) {
         write_mask(s, task, row, row_id, good);
-      } else if (skipped || !good) {
-        if (!is_leader()) continue;
-        if (skipped) write_empty(a.out, a.count, i, a.state.pad, core::kFinished, 0.0);
-        if (!skipped) write_bad(a.out, a.count, i, s.seen.status());
-        commit(a, i);
-      } else {
+      } else if (good) {
         write_entry(s, a, row, row_id, i, entry);
+      } else if (is_leader()) {
+        write_bad(a.out, a.count, i, s.seen.status());
+        commit(a, i);
       }
     }
     block::sync_peers();  // a peer may still read this block's storage
