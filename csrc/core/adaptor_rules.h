@@ -59,6 +59,14 @@ struct Rule {
   ALIGNDEC_HD bool needs_entropy() const { return has_typical() || has_eta(); }
 };
 
+// The k most probable tokens at temperature 1.
+ALIGNDEC_HD Rule top_k_rule(int64_t k) {
+  const double off = -INFINITY;
+  const double params[kRuleColumns] = {
+      1.0, 1.0, 0.0, static_cast<double>(k), 1.0, off, 1.0, off, off, 0.0, 0.0, 0.0, 0.0};
+  return Rule(params);
+}
+
 // The survivors of the earlier stages, under the law that decides.
 struct Survivors {
   uint64_t mass;     // W

@@ -11,11 +11,16 @@
 
 namespace aligndec::core {
 
-// The token's flag, or its bit, in a row of the mask; true without a mask.
-ALIGNDEC_HD bool is_allowed(const bool* flags, const uint32_t* bits, int64_t id) {
-  if (flags) return flags[id];
-  return !bits || ((bits[id >> 5] >> (id & 31)) & 1u);
-}
+// A row of the mask: a flag for each token, or a bit; without both every token may exist.
+struct RowMask {
+  const bool* flags;
+  const uint32_t* bits;
+
+  ALIGNDEC_HD bool allows(int64_t id) const {
+    if (flags) return flags[id];
+    return !bits || ((bits[id >> 5] >> (id & 31)) & 1u);
+  }
+};
 
 // The least float that is >= cut, the largest that is <= cut.
 ALIGNDEC_HD float float_at_least(double cut) {

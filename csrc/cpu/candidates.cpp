@@ -36,10 +36,7 @@ void gather(const RowInput<T>& row, const Workspace& ws, float low, int64_t k,
 }  // namespace
 
 void launch_candidates(const CandidatesArgs& args) {
-  constexpr double kOff = -std::numeric_limits<double>::infinity();
-  const double params[core::kRuleColumns] = {
-      1.0, 1.0, 0.0, static_cast<double>(args.k), 1.0, kOff, 1.0, kOff, kOff, 0.0, 0.0, 0.0, 0.0};
-  const core::Rule rule(params);
+  const core::Rule rule = core::top_k_rule(args.k);
   for_type(args.batch.type, [&]<class T>(const RowKernel<T>& kernel) {
     for_rows(args.batch.rows, args.batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
       ws.reserve(args.batch.n);

@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 
+#include "core/combine.h"
 #include "core/exp64.h"
 #include "core/log.h"
 
@@ -18,15 +19,12 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Adds one term to a row and marks the tokens that a model of positive weight rules out: their
-// -inf wins over the +inf of a negative weight.
 template <class T>
 void add_term(const CombineTerm& term, int64_t row, int64_t vocab, double* out, bool* gone) {
   const T* x = static_cast<const T*>(term.logits) + row * term.stride;
   for (int64_t v = 0; v < vocab; ++v) {
-    const double l = static_cast<double>(static_cast<float>(x[v]));
-    out[v] += l * term.weight;
-    if (term.weight > 0.0 && l == -kInfinity) gone[v] = true;
+    const double logit = static_cast<double>(static_cast<float>(x[v]));
+    core::add_logit(logit, term.weight, out[v], gone[v]);
   }
 }
 
@@ -49,7 +47,7 @@ void normalise(double* out, double* weight, int64_t vocab) {
     broken |= std::isnan(out[v]);
     top = out[v] > top ? out[v] : top;
   }
-  if (broken || !std::isfinite(top)) {
+  if (!core::has_law(top, broken)) {
     std::fill_n(out, vocab, std::numeric_limits<double>::quiet_NaN());
     return;
   }

@@ -16,7 +16,6 @@ inline double as_double(uint64_t v) { return static_cast<double>(v); }
 
 using core::float_at_least;
 using core::float_at_most;
-using core::is_allowed;
 
 template <class T>
 struct Row {
@@ -42,8 +41,8 @@ struct Row {
     if (block == whole) return Simd::load(tail + lane);
     const int64_t id = block * kBlock + lane;
     const Simd::F x = Simd::load(in.x + id);
-    if (in.allowed) return Simd::allow(x, in.allowed + id);
-    if (in.allowed_bits) return Simd::allow_bits(x, in.allowed_bits, id);
+    if (in.mask.flags) return Simd::allow(x, in.mask.flags + id);
+    if (in.mask.bits) return Simd::allow_bits(x, in.mask.bits, id);
     return x;
   }
 };
@@ -54,7 +53,7 @@ void fill_tail(const RowInput<T>& in, Workspace& ws) {
   const int64_t first = in.n / kBlock * kBlock;
   for (int64_t i = 0; i < kBlock; ++i) {
     const int64_t id = first + i;
-    const bool exists = id < in.n && is_allowed(in.allowed, in.allowed_bits, id);
+    const bool exists = id < in.n && in.mask.allows(id);
     tail[i] = exists ? in.x[id] : static_cast<T>(-INFINITY);
   }
 }

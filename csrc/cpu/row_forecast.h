@@ -122,12 +122,8 @@ class Forecast {
   double radius(double limit) {
     if (limit >= mass_) return 2.0 * FLT_MAX;
     if (limit < 1.0) return 0.0;
-    const double centre = centre_;
-    const auto key_of = [centre](float x) {
-      return core::bit_cast<uint64_t>(core::typical_key(centre, x));
-    };
     return core::bit_cast<double>(
-        list_prefix(ws_, true, static_cast<uint64_t>(limit), key_of).bound);
+        list_prefix(ws_, true, static_cast<uint64_t>(limit), TypicalKey{centre_}).bound);
   }
 
   Workspace& ws_;

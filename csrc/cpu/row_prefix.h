@@ -1,11 +1,17 @@
 // Where a prefix by mass or by count ends, without a sort. Included inside the namespace of each
 // build, after row_list.h.
 
-// A type of its own, so that loops over keys can inline it.
+// Types of their own, so that loops over keys can inline them.
 struct DescendingKey {
   uint64_t operator()(float x) const { return core::descending_key(x); }
 };
 constexpr DescendingKey descending_key{};
+struct TypicalKey {
+  double centre;
+  uint64_t operator()(float x) const {
+    return core::bit_cast<uint64_t>(core::typical_key(centre, x));
+  }
+};
 inline float from_descending_key(uint64_t key) {
   return core::from_descending_key(static_cast<uint32_t>(key));
 }

@@ -87,9 +87,7 @@ class Cutter : Proposals<T> {
   void cut_typical() {
     const uint64_t limit = core::ceil_scaled(rule_.typical_p, s_.mass);
     const double centre = core::typical_centre(rule_, s_, ws_.top);
-    const auto key_of = [centre](float x) {
-      return core::bit_cast<Bits>(core::typical_key(centre, x));
-    };
+    const TypicalKey key_of{centre};
     Prefix p{0, false};
     if (listed_) {
       p = list_prefix(ws_, true, limit, key_of);

@@ -5,18 +5,18 @@
 
 #include "core/books.h"
 #include "core/gradient.h"
+#include "core/logit.h"
 #include "cpu/workspace.h"
 
 namespace aligndec::cpu {
 
-// One row of logits: ids [0, n), of which those not allowed do not exist.
+// One row of logits: ids [0, n), of which those that the mask does not allow do not exist.
 template <class T>
 struct RowInput {
   const T* x;
   int64_t n;
-  const bool* allowed;           // or null
-  const uint32_t* allowed_bits;  // or null
-  const T* next;                 // the row to come, or null
+  core::RowMask mask;
+  const T* next;  // the row to come, or null
 };
 
 // How the kept set is held: every existing token; the workspace's list, weighted; or an interval of

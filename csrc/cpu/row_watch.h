@@ -79,9 +79,7 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band,
   } else if (rule.has_typical()) {
     const uint64_t limit = core::ceil_scaled(rule.typical_p, s.mass);
     const double centre = core::typical_centre(rule, s, ws.top);
-    const auto key_of = [centre](float x) {
-      return core::bit_cast<uint64_t>(core::typical_key(centre, x));
-    };
+    const TypicalKey key_of{centre};
     if (ws.inside.mass >= limit || !(band.inner_low <= centre && centre <= band.inner_high))
       return false;
     const Prefix p = list_prefix(ws, true, limit - ws.inside.mass, key_of);

@@ -16,8 +16,7 @@ namespace aligndec::cpu {
 template <class T>
 RowInput<T> row_input(const RowBatch& batch, int64_t row) {
   return {static_cast<const T*>(batch.logits) + row * batch.stride, batch.n,
-          batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr,
-          batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr,
+          mask_of_row(batch, row),
           row + 1 < batch.rows ? static_cast<const T*>(batch.logits) + (row + 1) * batch.stride
                                : nullptr};
 }
@@ -25,7 +24,7 @@ RowInput<T> row_input(const RowBatch& batch, int64_t row) {
 // The logit of a token, -inf if it does not exist.
 template <class T>
 float existing_logit(const RowInput<T>& row, int64_t id) {
-  const bool exists = id < row.n && core::is_allowed(row.allowed, row.allowed_bits, id);
+  const bool exists = id < row.n && row.mask.allows(id);
   return exists ? static_cast<float>(row.x[id]) : -std::numeric_limits<float>::infinity();
 }
 

@@ -22,7 +22,7 @@ struct CandidatesKernel {
     const int64_t status = s.seen.status();
     if (is_leader()) a.status[row_id] = status;
     if (status == core::kOk) {
-      s.set_rule([&] { return top_k_rule(a.k); });
+      s.set_rule([&] { return core::top_k_rule(a.k); });
       cut_row(s, row);
       gather(s, row, a.k, token, log_p);
     }
@@ -91,13 +91,6 @@ struct CandidatesKernel {
         block::sync();
       }
     }
-  }
-
-  static __device__ core::Rule top_k_rule(int64_t k) {
-    const double off = -INFINITY;
-    const double params[core::kRuleColumns] = {
-        1.0, 1.0, 0.0, static_cast<double>(k), 1.0, off, 1.0, off, off, 0.0, 0.0, 0.0, 0.0};
-    return core::Rule(params);
   }
 };
 

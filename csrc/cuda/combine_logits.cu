@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/combine.h"
 #include "core/exp64.h"
 #include "core/log.h"
 #include "cuda/group.cuh"
@@ -53,27 +54,23 @@ struct CombineKernel {
     }
     sum(s.exchange, mine, s.top);
     const double top = s.top.value;
-    const bool lawless = s.top.broken || !(top > -INFINITY && top < INFINITY);
+    const bool lawful = core::has_law(top, s.top.broken);
     Total part;
     for (int64_t v = block::thread(); v < a.vocab; v += kThreads)
-      if (!lawless) part.value += core::exp64(out[v] - top);
+      if (lawful) part.value += core::exp64(out[v] - top);
     sum(s.exchange, part, s.total);
     const double log_total = core::log_positive(s.total.value);
     for (int64_t v = block::thread(); v < a.vocab; v += kThreads)
-      out[v] = lawless ? static_cast<double>(NAN) : (out[v] - top) - log_total;
+      out[v] = lawful ? (out[v] - top) - log_total : static_cast<double>(NAN);
   }
 
-  // -inf where a model of positive weight rules the token out: it wins over the +inf of a negative
-  // weight.
   static __device__ double score_of(const Args& a, int64_t row, int64_t v) {
     double score = 0.0;
     bool gone = false;
     for (int64_t m = 0; m < a.n_terms; ++m) {
       const CombineTerm& term = a.terms[m];
       if (term.weight == 0.0) continue;
-      const double l = logit(term, row * term.stride + v);
-      score += l * term.weight;
-      gone = gone || (term.weight > 0.0 && l == -INFINITY);
+      core::add_logit(logit(term, row * term.stride + v), term.weight, score, gone);
     }
     return gone ? -INFINITY : score;
   }

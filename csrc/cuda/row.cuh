@@ -14,10 +14,7 @@ namespace aligndec::cuda {
 // The logit of a token, -inf if it does not exist.
 template <class T>
 __device__ float existing_logit(const RowBatch& batch, int64_t row, int64_t id) {
-  const bool* flags = batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr;
-  const uint32_t* bits =
-      batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr;
-  if (id >= batch.n || !core::is_allowed(flags, bits, id)) return -INFINITY;
+  if (id >= batch.n || !mask_of_row(batch, row).allows(id)) return -INFINITY;
   return static_cast<float>(static_cast<const T*>(batch.logits)[row * batch.stride + id]);
 }
 
@@ -61,8 +58,7 @@ class Row {
 
   // Also leaves what it sees of the row in s.seen.
   __device__ Row(Storage& s, const RowBatch& batch, int64_t row, bool on_chip)
-      : flags_(batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr),
-        bits_(batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr) {
+      : mask_(mask_of_row(batch, row)) {
     const int64_t slice = Slice::length(batch.n, block::peers());
     const int64_t left = batch.n - block::rank() * slice;
     first = block::rank() * slice;
@@ -83,7 +79,7 @@ class Row {
 #pragma unroll
       for (int k = 0; k < kTogether; ++k) {
         const int j = i + k * block::kWarp;
-        if (j < lane.end && !core::is_allowed(flags_, bits_, first + j)) x[k] = -INFINITY;
+        if (j < lane.end && !mask_.allows(first + j)) x[k] = -INFINITY;
         mine.add_logit(x[k]);
         if (on_chip && j < lane.end) chip[j] = static_cast<T>(x[k]);  // exact
       }
@@ -91,13 +87,12 @@ class Row {
     sum(s.exchange, mine, s.seen);
     if (!on_chip) return;
     x_ = chip;
-    flags_ = nullptr;
-    bits_ = nullptr;
+    mask_ = {};
   }
 
   // Logit i of the slice, -inf where no token exists.
   __device__ float at(int i) const {
-    return core::is_allowed(flags_, bits_, first + i) ? static_cast<float>(x_[i]) : -INFINITY;
+    return mask_.allows(first + i) ? static_cast<float>(x_[i]) : -INFINITY;
   }
 
   // Calls body(i) for the ids of the slice: each warp has one stretch of them, in order.
@@ -117,8 +112,7 @@ class Row {
 
  private:
   const T* x_;  // of the slice
-  const bool* flags_;
-  const uint32_t* bits_;
+  core::RowMask mask_;
 };
 
 }  // namespace aligndec::cuda

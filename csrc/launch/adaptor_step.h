@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/logit.h"
 #include "launch/bits.h"
 
 struct CUstream_st;  // what cudaStream_t points to
@@ -24,6 +25,11 @@ struct RowBatch {
   const double* params;  // core::Rule's columns
   int64_t params_stride;
 };
+
+ALIGNDEC_HD core::RowMask mask_of_row(const RowBatch& batch, int64_t row) {
+  return {batch.allowed ? batch.allowed + row * batch.allowed_stride : nullptr,
+          batch.allowed_bits ? batch.allowed_bits + row * batch.allowed_bits_stride : nullptr};
+}
 
 // Running sums of a batch, one entry a string; sums [core::kStateRows, batch].
 struct StateRef {

@@ -27,12 +27,7 @@ RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
                         params.device() == logits.device(),
                     op, ": params must be a contiguous float64 [1 or ", entries, ", ",
                     core::kRuleColumns, "], got ", params.sizes());
-  RowBatch batch{};
-  batch.logits = logits.const_data_ptr();
-  batch.type = logit_type(op, logits);
-  batch.rows = rows;
-  batch.n = valid_vocab;
-  batch.stride = logits.stride(0);
+  RowBatch batch = batch_of_logits(op, logits, valid_vocab);
   batch.params = params.const_data_ptr<double>();
   batch.params_stride = params.size(0) == 1 ? 0 : core::kRuleColumns;
   if (allowed) {

@@ -21,11 +21,7 @@ std::tuple<Tensor, Tensor, Tensor> candidates(const Tensor& logits, int64_t k,
   const Tensor log_p = at::empty({rows, k}, logits.options().dtype(at::kDouble));
   const Tensor status = at::empty({rows}, token.options());
   CandidatesArgs args{};
-  args.batch.logits = logits.const_data_ptr();
-  args.batch.type = logit_type(kOp, logits);
-  args.batch.rows = rows;
-  args.batch.n = valid_vocab;
-  args.batch.stride = logits.stride(0);
+  args.batch = batch_of_logits(kOp, logits, valid_vocab);
   args.k = k;
   args.token = token.mutable_data_ptr<int64_t>();
   args.log_p = log_p.mutable_data_ptr<double>();

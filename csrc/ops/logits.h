@@ -29,4 +29,15 @@ inline void check_logits(const char* op, const Tensor& logits) {
                     logits.size(1));
 }
 
+// The first n ids of checked logits, without mask and parameters.
+inline RowBatch batch_of_logits(const char* op, const Tensor& logits, int64_t n) {
+  RowBatch batch{};
+  batch.logits = logits.const_data_ptr();
+  batch.type = logit_type(op, logits);
+  batch.rows = logits.size(0);
+  batch.n = n;
+  batch.stride = logits.stride(0);
+  return batch;
+}
+
 }  // namespace aligndec
