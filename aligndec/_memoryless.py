@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aligndec._bon_law import levels_of
-from aligndec._columns import whole
+from aligndec._columns import at_least
 from aligndec._divergence import kl_divergence
 from aligndec._lattice import Lattice, convolve, lattice_of
 from aligndec._rates import _laws
@@ -108,8 +108,7 @@ def memoryless_best_of_n(
         raise ValueError(
             f"{name}: exactly one of n and delta must be given, got n = {n!r}, delta = {delta!r}"
         )
-    if whole(name, "m", m) < 1:
-        raise ValueError(f"{name}: m must be >= 1, got {m}")
+    at_least(name, 1, m=m)
     if n is not None and not 1 <= n < math.inf:
         raise ValueError(f"{name}: n must be >= 1 and finite, got {n}")
     budget = math.log(n) / m if n is not None else delta
@@ -174,8 +173,7 @@ def memoryless_tail(
         −inf above the range, 0 at its lower end and below.
     """
     name = "asymptotics.memoryless_tail"
-    if whole(name, "m", m) < 1:
-        raise ValueError(f"{name}: m must be >= 1, got {m}")
+    at_least(name, 1, m=m)
     law, rewards, (t, beta) = _laws(name, log_p, r, t=t, beta=beta)
     if not bool((t.isfinite() & beta.isfinite()).all()):
         raise ValueError(f"{name}: t and beta must be finite, got inf")

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec._columns import at_least, whole
 from aligndec._tradeoff_checks import number, series
 from aligndec._tradeoff_levels import fisher_interval, levels
 
@@ -139,8 +139,7 @@ def correlation_intervals(
     """
     function = "correlation_intervals"
     x, y, labels = _rows(function, log_prior, reward, scheme)
-    if whole(function, "n_bootstrap", n_bootstrap) < 1:
-        raise ValueError(f"{function}: n_bootstrap must be >= 1, got {n_bootstrap}")
+    at_least(function, 1, n_bootstrap=n_bootstrap)
     if number(function, "level", level, 0.0) >= 1.0:
         raise ValueError(f"{function}: level must be in (0, 1), got {level}")
     columns = _columns(function, x, y, length, adjust)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec._columns import at_least, whole
 from aligndec._tradeoff_checks import number
 from aligndec._tradeoff_entropy import renyi_entropy, varentropy
 
-__all__ = ["Toy", "ToyCorpora", "toy", "toy_corpora"]
+__all__ = ["Toy", "ToyCorpora", "random_state", "toy", "toy_corpora"]
 
 
 class Toy(NamedTuple):
@@ -81,11 +81,10 @@ def toy(
     ----------
     arXiv 2406.10203, Section 4.
     """
-    if whole("toy", "size", size) < 2:
-        raise ValueError(f"toy: size must be >= 2, got {size}")
+    at_least("toy", 2, size=size)
     for name, value in (("concentration", concentration), ("power", power), ("noise", noise)):
         number("toy", name, value, 0.0)
-    random = _random_state("toy", "seed", seed)
+    random = random_state("toy", "seed", seed)
     aligned = random.dirichlet(np.full(size, concentration))
     if not aligned.all():
         raise ValueError(
@@ -119,11 +118,9 @@ def toy_corpora(
     ToyCorpora
         With the defaults, the corpora of the published experiment.
     """
-    for name, value in (("n_corpora", n_corpora), ("corpus_size", corpus_size)):
-        if whole("toy_corpora", name, value) < 1:
-            raise ValueError(f"toy_corpora: {name} must be >= 1, got {value}")
-    _random_state("toy_corpora", "first_seed", first_seed)
-    _random_state("toy_corpora", "first_seed + n_corpora - 1", first_seed + n_corpora - 1)
+    at_least("toy_corpora", 1, n_corpora=n_corpora, corpus_size=corpus_size)
+    random_state("toy_corpora", "first_seed", first_seed)
+    random_state("toy_corpora", "first_seed + n_corpora - 1", first_seed + n_corpora - 1)
     cumulative = laws.aligned.numpy().cumsum()
     cumulative /= cumulative[-1]
     log_aligned = laws.aligned.log()
@@ -137,7 +134,8 @@ def toy_corpora(
     return ToyCorpora(*means.unbind(1))
 
 
-def _random_state(function: str, name: str, seed: int) -> np.random.RandomState:
+def random_state(function: str, name: str, seed: int) -> np.random.RandomState:
+    """Return numpy's RandomState of a seed in [0, 2^32)."""
     if not 0 <= whole(function, name, seed) < 2**32:
         raise ValueError(f"{function}: {name} must be in [0, 2^32), got {seed}")
     return np.random.RandomState(seed)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec._columns import at_least, whole
 from aligndec._tradeoff_checks import number, series
 from aligndec._tradeoff_correlations import (
     Correlation,
@@ -28,7 +28,7 @@ from aligndec._tradeoff_correlations import (
     correlations,
 )
 from aligndec._tradeoff_entropy import renyi_entropy, varentropy
-from aligndec._tradeoff_toy import Toy, ToyCorpora, toy, toy_corpora
+from aligndec._tradeoff_toy import Toy, ToyCorpora, random_state, toy, toy_corpora
 from aligndec._tradeoff_typical import (
     TypicalCorrelation,
     chebyshev_bound,
@@ -111,11 +111,9 @@ def bootstrap_corpora(values: Tensor, *, n_corpora: int, corpus_size: int, seed:
     """
     function = "bootstrap_corpora"
     table = series(function, "values", values, (-1, -1))
-    sizes = {"values": len(table), "n_corpora": n_corpora, "corpus_size": corpus_size}
-    for name, value in sizes.items():
-        if whole(function, name, value) < 1:
-            what = "[N, S] with N >= 1" if name == "values" else ">= 1"
-            raise ValueError(f"{function}: {name} must be {what}, got {value}")
+    if len(table) == 0:
+        raise ValueError(f"{function}: values must be [N, S] with N >= 1, got 0")
+    at_least(function, 1, n_corpora=n_corpora, corpus_size=corpus_size)
     key = whole(function, "seed", seed) % 2**64
     # The stream of a RandomState is frozen, that of numpy's newer generators is not.
     random = np.random.RandomState([key & 0xFFFFFFFF, key >> 32])
@@ -157,13 +155,10 @@ def banded_resample(
     """
     function = "banded_resample"
     x = series(function, "values", values, (-1,)).cpu().numpy()
-    for name, value in (("values", len(x)), ("n_bands", n_bands), ("per_band", per_band)):
-        if whole(function, name, value) < 1:
-            what = "[N] with N >= 1" if name == "values" else ">= 1"
-            raise ValueError(f"{function}: {name} must be {what}, got {value}")
-    if not 0 <= whole(function, "seed", seed) < 2**32:
-        raise ValueError(f"{function}: seed must be in [0, 2^32), got {seed}")
-    random = np.random.RandomState(seed)
+    if len(x) == 0:
+        raise ValueError(f"{function}: values must be [N] with N >= 1, got 0")
+    at_least(function, 1, n_bands=n_bands, per_band=per_band)
+    random = random_state(function, "seed", seed)
     # A band holds its upper edge; the lowest value belongs to the first.
     band = np.linspace(x.min(), x.max(), n_bands + 1)[1:-1].searchsorted(x)
     rows = [np.flatnonzero(band == b) for b in range(n_bands)]
