@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aligndec._bon_bounds import counts
+from aligndec._bon_law import tie_groups
 from aligndec._tilt_checks import tensor_of
 
 __all__ = ["Curve", "reward_curve"]
@@ -109,9 +110,7 @@ def _tie_means(select: Tensor, gold: Tensor) -> Tensor:
     """Sort by `select`; each value of `gold` becomes the mean of its tie group."""
     ordered, order = select.sort(-1)
     value = gold.gather(-1, order)
-    new = torch.ones_like(order)
-    new[..., 1:] = (ordered[..., 1:] != ordered[..., :-1]).long()
-    group = new.cumsum(-1) - 1
+    group = tie_groups(ordered)
     total = torch.zeros_like(value).scatter_add(-1, group, value)
     count = torch.zeros_like(value).scatter_add(-1, group, torch.ones_like(value))
     return (total / count.clamp(min=1.0)).gather(-1, group)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from aligndec._bon_bounds import counts
 from aligndec._divergence import kl_divergence, log1mexp
-from aligndec._tilt_checks import broadcast, rewards_and_law
+from aligndec._tilt_checks import lead_of, rewards_and_law
 
-__all__ = ["Levels", "kl", "levels_of", "pmf", "win_rate"]
+__all__ = ["Levels", "kl", "levels_of", "pmf", "tie_groups", "win_rate"]
 
 
 class Levels(NamedTuple):
@@ -59,6 +59,12 @@ def levels_of(log_mass: Tensor, n: Tensor) -> Levels:
     return Levels(log_mass, torch.where(empty, -torch.inf, log_best), above)
 
 
+def tie_groups(ordered: Tensor) -> Tensor:
+    """Return the group of equals of each of sorted values [..., V]: int64 [..., V], from 0."""
+    new = (ordered[..., 1:] != ordered[..., :-1]).long()
+    return torch.nn.functional.pad(new, (1, 0)).cumsum(-1)
+
+
 def _grouped(log_p: Tensor, r: Tensor, ties: str) -> tuple[Tensor, Tensor]:
     """Return ln P of each level [..., V] and the level of each outcome [..., V]."""
     size = r.shape[-1]
@@ -68,10 +74,7 @@ def _grouped(log_p: Tensor, r: Tensor, ties: str) -> tuple[Tensor, Tensor]:
         level = torch.arange(size, device=r.device).expand(order.shape)
     else:
         order = r.argsort(dim=-1)
-        value = r.gather(-1, order)
-        new = torch.ones_like(value, dtype=torch.int64)
-        new[..., 1:] = (value[..., 1:] != value[..., :-1]).long()
-        level = new.cumsum(-1) - 1
+        level = tie_groups(r.gather(-1, order))
     weight = log_p.gather(-1, order)
     top = torch.full_like(weight, -torch.inf).scatter_reduce(-1, level, weight, "amax")
     top = torch.where(top == -torch.inf, 0.0, top)
@@ -87,7 +90,7 @@ def _prepared(
     log_p, r = rewards_and_law(function, log_p, r)
     count = counts(function, n, r.device)
     law = torch.zeros_like(r) if log_p is None else log_p
-    lead = broadcast(function, log_p=law.shape[:-1], r=r.shape[:-1], n=count.shape)
+    lead = lead_of(function, law, r, n=count)
     shape = (*lead, r.shape[-1])
     law = law.detach().double().log_softmax(-1)
     return law.expand(shape), r.detach().double().expand(shape), count.expand(lead)

@@ -7,9 +7,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._tilt_checks import as_rows, broadcast, numbers, rewards_and_law
+from aligndec._tilt_checks import (
+    as_rows,
+    broadcast,
+    lead_of,
+    numbers,
+    refuse_infinite,
+    rewards_and_law,
+)
 from aligndec._tilt_reference import KL_MAX, REWARD
-from aligndec._tilt_solved import kl_max, lead_of, refuse_infinite, solve_rows
+from aligndec._tilt_solved import kl_max, solve_rows
 from aligndec.backend import current_ops
 
 __all__ = ["Frontier", "Gap", "optimality_gap", "reward_kl_frontier"]

@@ -13,7 +13,7 @@ from aligndec._bon_law import levels_of
 from aligndec._columns import at_least
 from aligndec._divergence import kl_divergence
 from aligndec._lattice import Lattice, convolve, lattice_of
-from aligndec._rates import _laws
+from aligndec._rates import laws
 from aligndec._tilt_law import tilted
 from aligndec._tilt_reference import KL_MAX, REWARD
 from aligndec._tilt_solved import solve_rows
@@ -114,7 +114,7 @@ def memoryless_best_of_n(
     budget = math.log(n) / m if n is not None else delta
     if not 0 <= budget < math.inf:  # type: ignore[operator]
         raise ValueError(f"{name}: delta must be >= 0 and finite, got {delta}")
-    law, rewards, _ = _laws(name, log_p, r)
+    law, rewards, _ = laws(name, log_p, r)
     lead = law.shape[:-1]
     rows = [
         _best_row(name, a, b, m, float(budget))  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ def memoryless_tail(
     """
     name = "asymptotics.memoryless_tail"
     at_least(name, 1, m=m)
-    law, rewards, (t, beta) = _laws(name, log_p, r, t=t, beta=beta)
+    law, rewards, (t, beta) = laws(name, log_p, r, t=t, beta=beta)
     if not bool((t.isfinite() & beta.isfinite()).all()):
         raise ValueError(f"{name}: t and beta must be finite, got inf")
     aligned = tilted(law, rewards, beta)

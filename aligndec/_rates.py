@@ -6,26 +6,25 @@ import torch
 from torch import Tensor
 
 from aligndec._divergence import log_div
-from aligndec._tilt_checks import broadcast, numbers, rewards_and_law
+from aligndec._tilt_checks import broadcast, lead_of, numbers, on_support, rewards_and_law
 from aligndec._tilt_law import tilted, uniform_like
 from aligndec._tilt_reference import REWARD
 from aligndec._tilt_solved import solve_rows
 
-__all__ = ["cgf", "rate_function", "renyi_cross_entropy", "renyi_divergence"]
+__all__ = ["cgf", "laws", "rate_function", "renyi_cross_entropy", "renyi_divergence"]
 
 
-def _laws(
+def laws(
     function: str, log_p: Tensor | None, r: Tensor, **parameters: float | Tensor
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Check; return float64 log_p and r [..., V] and the parameters [...], all broadcast."""
     log_p, r = rewards_and_law(function, log_p, r)
     values = {name: numbers(function, name, v, r.device) for name, v in parameters.items()}
-    law = uniform_like(r) if log_p is None else log_p.detach().double()
-    shapes = {name: value.shape for name, value in values.items()}
-    lead = broadcast(function, log_p=law.shape[:-1], r=r.shape[:-1], **shapes)
-    if bool((r.isinf() & (law > -torch.inf)).any()):
+    lead = lead_of(function, log_p, r, **values)
+    if bool(on_support(log_p, r.isinf()).any()):
         raise ValueError(f"{function}: r must be finite on the support, got inf or -inf")
     shape = (*lead, r.shape[-1])
+    law = uniform_like(r) if log_p is None else log_p.detach().double()
     law = law.log_softmax(-1).expand(shape)
     rewards = torch.where(law > -torch.inf, r.detach().double().expand(shape), 0.0)
     return law, rewards, [value.expand(lead) for value in values.values()]
@@ -48,7 +47,7 @@ def cgf(log_p: Tensor | None, r: Tensor, rho: float | Tensor, beta: float | Tens
     Tensor
         float64 [...]. For m independent tokens and the sum of their rewards: m times that.
     """
-    law, rewards, (rho, beta) = _laws("asymptotics.cgf", log_p, r, rho=rho, beta=beta)
+    law, rewards, (rho, beta) = laws("asymptotics.cgf", log_p, r, rho=rho, beta=beta)
     if not bool((rho.isfinite() & beta.isfinite()).all()):
         raise ValueError("asymptotics.cgf: rho and beta must be finite, got inf")
     return tilted(tilted(law, rewards, beta).log_q, rewards, rho).log_z
@@ -77,7 +76,7 @@ def rate_function(
     On t >= E_p r it is the inverse of the frontier: J_0(R(Δ)) = Δ.
     """
     name = "asymptotics.rate_function"
-    law, rewards, (t, beta) = _laws(name, log_p, r, t=t, beta=beta)
+    law, rewards, (t, beta) = laws(name, log_p, r, t=t, beta=beta)
     inside = t.clamp(-1e300, 1e300)
     aligned = tilted(law, rewards, beta).log_q
     solved = solve_rows(aligned, rewards, t.shape, inside[..., None], REWARD, False)

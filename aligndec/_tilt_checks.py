@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Rows", "as_rows", "broadcast", "numbers", "rewards_and_law", "tensor_of"]
+__all__ = [
+    "Rows",
+    "as_rows",
+    "broadcast",
+    "lead_of",
+    "numbers",
+    "on_support",
+    "refuse_infinite",
+    "rewards_and_law",
+    "tensor_of",
+]
 
 _FLOATS = (torch.float32, torch.float64)
 
@@ -86,6 +96,28 @@ def broadcast(function: str, **shapes: Any) -> torch.Size:
     except RuntimeError:
         names = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
         raise ValueError(f"{function}: leading dimensions must broadcast, got {names}") from None
+
+
+def lead_of(name: str, log_p: Tensor | None, r: Tensor, **parameters: Tensor) -> torch.Size:
+    """Broadcast the leading dimensions of log_p and r with parameters [...]."""
+    shapes = {key: value.shape for key, value in parameters.items()}
+    law = () if log_p is None else log_p.shape[:-1]
+    return broadcast(name, log_p=law, r=r.shape[:-1], **shapes)
+
+
+def on_support(log_p: Tensor | None, where: Tensor) -> Tensor:
+    """Keep of `where` bool [..., V] the outcomes that exist."""
+    return where if log_p is None else where & (log_p > -torch.inf)
+
+
+def refuse_infinite(name: str, log_p: Tensor | None, r: Tensor, sign: float) -> None:
+    """Refuse a reward of +inf·sign on the support."""
+    bad = on_support(log_p, r * sign == torch.inf)
+    if bool(bad.any()):
+        raise ValueError(
+            f"{name}: r must be {'<' if sign > 0 else '>'} {sign * torch.inf} on the support, got "
+            f"{sign * torch.inf} at {bad.nonzero()[0].tolist()}"
+        )
 
 
 class Rows(NamedTuple):

@@ -7,7 +7,14 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._tilt_checks import as_rows, broadcast, numbers, rewards_and_law
+from aligndec._tilt_checks import (
+    as_rows,
+    lead_of,
+    numbers,
+    on_support,
+    refuse_infinite,
+    rewards_and_law,
+)
 from aligndec._tilt_reference import KL_MAX, KL_MIN, REWARD
 from aligndec.backend import current_ops
 
@@ -152,7 +159,7 @@ def solve_beta_for_reward(log_p: Tensor | None, r: Tensor, reward: float | Tenso
     wanted = numbers(name, "reward", reward, r.device)
     if not bool(wanted.isfinite().all()):
         raise ValueError(f"{name}: reward must be finite, got {wanted.abs().max().item()}")
-    unbounded = [_on_support(log_p, r == v).any(-1) for v in (torch.inf, -torch.inf)]
+    unbounded = [on_support(log_p, r == v).any(-1) for v in (torch.inf, -torch.inf)]
     if bool((unbounded[0] & unbounded[1]).any()):
         raise ValueError(f"{name}: r must be bounded on one side of the support, got -inf and inf")
     lead = lead_of(name, log_p, r, reward=wanted)
@@ -162,27 +169,6 @@ def solve_beta_for_reward(log_p: Tensor | None, r: Tensor, reward: float | Tenso
 def kl_max(log_p: Tensor | None, r: Tensor, *, side: Literal["max", "min"] = "max") -> Tensor:
     """Return −ln p{best reward} (side "min": worst) [...], nats: the KL at β = inf (−inf)."""
     return solve_beta_for_kl(log_p, r, torch.inf, side=side).kl_max
-
-
-def lead_of(name: str, log_p: Tensor | None, r: Tensor, **parameters: Tensor) -> torch.Size:
-    """Broadcast the leading dimensions of log_p and r with parameters [...]."""
-    shapes = {key: value.shape for key, value in parameters.items()}
-    law = () if log_p is None else log_p.shape[:-1]
-    return broadcast(name, log_p=law, r=r.shape[:-1], **shapes)
-
-
-def refuse_infinite(name: str, log_p: Tensor | None, r: Tensor, sign: float) -> None:
-    """Refuse a reward of +inf·sign on the support."""
-    bad = _on_support(log_p, r * sign == torch.inf)
-    if bool(bad.any()):
-        raise ValueError(
-            f"{name}: r must be {'<' if sign > 0 else '>'} {sign * torch.inf} on the support, got "
-            f"{sign * torch.inf} at {bad.nonzero()[0].tolist()}"
-        )
-
-
-def _on_support(log_p: Tensor | None, bad: Tensor) -> Tensor:
-    return bad if log_p is None else bad & (log_p > -torch.inf)
 
 
 def _squeezed(out: Solved) -> Solved:

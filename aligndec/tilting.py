@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from aligndec._frontier import Frontier, Gap, optimality_gap, reward_kl_frontier
-from aligndec._tilt_checks import as_rows, broadcast, numbers, rewards_and_law
+from aligndec._tilt_checks import as_rows, lead_of, numbers, on_support, rewards_and_law
 from aligndec._tilt_law import Tilt, tilted, uniform_like
 from aligndec._tilt_solved import Solved, kl_max, solve_beta_for_kl, solve_beta_for_reward
 from aligndec.backend import current_ops
@@ -127,24 +127,17 @@ def _arguments(
         slope = 1 / divisor
     else:
         slope = numbers(function, "beta", beta, r.device)
-    lead = broadcast(
-        function,
-        log_p=() if log_p is None else log_p.shape[:-1],
-        r=r.shape[:-1],
-        beta=slope.shape,
-    )
+    lead = lead_of(function, log_p, r, beta=slope)
     signs = slope.detach().sign().expand(lead)[..., None]
     for infinity in (torch.inf, -torch.inf):
-        bad = (r.detach() == infinity) & (signs * infinity == torch.inf)
-        if log_p is not None:
-            bad = bad & (log_p.detach() > -torch.inf)
+        bad = on_support(log_p, (r == infinity) & (signs * infinity == torch.inf))
         if bool(bad.any()):
             raise ValueError(
                 f"{function}: r must be finite or of weight 0 on the support, got {infinity} at "
                 f"{bad.nonzero()[0].tolist()} with a beta of the same sign"
             )
-    if bool(r.detach().isinf().any()):
-        live = r.detach().isfinite() if log_p is None else r.isfinite() & (log_p > -torch.inf)
+    if bool(r.isinf().any()):
+        live = on_support(log_p, r.isfinite())
         if bool(((signs[..., 0] != 0) & ~live.any(-1)).any()):
             raise ValueError(
                 f"{function}: r must be finite for some outcome of every row, got none"
