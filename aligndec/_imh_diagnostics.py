@@ -125,10 +125,7 @@ def diagnostics(
         none = torch.zeros(shape, dtype=torch.int64, device=weight.device)
         rate, n_unique, hold = torch.full_like(pool.ess, torch.nan), none, none
     else:
-        # A state was entered at the step of its own number.
-        step = torch.arange(1, n + 1, device=weight.device)
-        rate, n_unique = chain.acceptance_rate, chain.accepted.sum(-1)
-        hold = (step - chain.index).amax(-1)
+        rate, n_unique, hold = _walked(chain)
     flags = {
         "stuck": (n_unique == 1) & (n > 1),
         "degenerate": ((pool.max_share > 0.5) & (n > 1)) | (pool.ess == 0),
@@ -151,6 +148,13 @@ def diagnostics(
         flags=flags,
         pareto_k=pareto_k(weight),
     )
+
+
+def _walked(chain: Chain) -> tuple[Tensor, Tensor, Tensor]:
+    """Return acceptance rate, number of states and longest hold of chains; fields [...]."""
+    # A state was entered at the step of its own number.
+    step = torch.arange(1, chain.index.shape[-1] + 1, device=chain.index.device)
+    return chain.acceptance_rate, chain.accepted.sum(-1), (step - chain.index).amax(-1)
 
 
 def spectrum(log_weight: Tensor, log_proposal: Tensor | None = None) -> Tensor:
@@ -199,15 +203,16 @@ def of_restarts(log_weight: Tensor, chains: Chain) -> Diagnostics:
 
     Weights are pooled over the chains of a prompt; it is "stuck" when one of its chains is.
     """
-    pool, each = diagnostics(log_weight.flatten(-2)), diagnostics(log_weight, chains)
-    rate = each.acceptance_rate.mean(-1)
+    pool = diagnostics(log_weight.flatten(-2))
+    rates, n_unique, hold = _walked(chains)
+    rate = rates.mean(-1)
     return pool._replace(
         acceptance_rate=rate,
-        n_unique=each.n_unique.sum(-1),
-        longest_hold=each.longest_hold.amax(-1),
+        n_unique=n_unique.sum(-1),
+        longest_hold=hold.amax(-1),
         flags={
             **pool.flags,
-            "stuck": each.flags["stuck"].any(-1),
+            "stuck": ((n_unique == 1) & (log_weight.shape[-1] > 1)).any(-1),
             "always_accepting": (rate == 1) & ~pool.flags["constant_weights"],
         },
     )
