@@ -11,14 +11,9 @@ from torch import Tensor
 import aligndec as ad
 from aligndec import imh
 
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("native")]
 TOLERANCE = 1e-12
 STEPS = 6
-
-
-@pytest.fixture(autouse=True)
-def _native(native: None) -> None:
-    """Nothing here may be answered by the reference."""
 
 
 def check(actual: object, expected: object) -> None:

@@ -24,14 +24,9 @@ from torch import Tensor
 import aligndec as ad
 from aligndec.testing import masses
 
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("native")]
 TOLERANCE = 1e-12
 VOCABS = (*SIZES, 4096, 50257, *LARGE_SIZES)
-
-
-@pytest.fixture(autouse=True)
-def _native(native: None) -> None:
-    """Nothing here may be answered by the reference."""
 
 
 def compare(x: Tensor, every: list[ad.Adaptor], there: Tensor | None = None, **hidden) -> None:

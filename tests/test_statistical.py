@@ -160,3 +160,5 @@ def test_chi_square_of_the_oracle() -> None:
     observed = torch.tensor([10_000, 10_000, 10_000, 10_000]) + torch.tensor([140, 140, -140, -140])
     assert chi_square_p(observed, even) == pytest.approx(0.0489, abs=0.002)
     assert chi_square_p(torch.tensor([5, 1]), torch.tensor([1.0, 0.0])) == 0.0
+    # Not hidden by rare cells that are pooled.
+    assert chi_square_p(torch.tensor([997, 2, 1]), torch.tensor([0.997, 0.003, 0.0])) == 0.0
