@@ -30,12 +30,8 @@ def measure(case: Case, repeats: int = REPEATS) -> tuple[Row, Callable[[], objec
         return None
     ours, theirs = built
     times = interleave({"ours": ours, "theirs": theirs}, repeats=repeats)
-    a, b = times["ours"], times["theirs"]
-    row = Row(
-        *(case.section, case.adaptor, case.logits, case.shape, case.threads, case.against),
-        *(case.ratio(a.best, b.best), a.best, b.best, a.repeats, a.median, b.median),
-    )
-    return row, ours
+    place = (case.section, case.adaptor, case.logits, case.shape, case.threads, case.against)
+    return Row.timed(*place, **times), ours
 
 
 def measure_memory(function: str, kind: str, threads: int) -> Row:
@@ -46,13 +42,6 @@ def measure_memory(function: str, kind: str, threads: int) -> Row:
     logits = 4 * MEMORY_BATCH * vocab
     name = f"{function} {kind}"
     return Row("memory", name, "N(0,3)", shape, threads, "logits", added / logits, added, logits, 1)
-
-
-@pytest.fixture
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("_threads")

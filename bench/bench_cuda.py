@@ -16,7 +16,7 @@ import pytest
 import torch
 from gpu_clock import in_graph, on_stream
 from inputs import make
-from interleave import REPEATS, interleave
+from interleave import REPEATS, Timing, interleave
 from report import Load, Row, gpu
 from suite import BATCH, COLD, GRID, KINDS, LIMITS, VOCAB, VOCAB_GRID, Limit, adaptor
 from torch import Tensor
@@ -166,15 +166,13 @@ def cases(*, compiled: bool = False) -> Iterator[Case]:
 def measure(case: Case, repeats: int = REPEATS) -> Row:
     """The row of one case; equal results were asserted while it was built."""
     ours, theirs = case.build()
-    clocks = {"ours": ours} | ({} if isinstance(theirs, float) else {"theirs": theirs})
+    number = isinstance(theirs, float)
+    clocks = {"ours": ours} if number else {"ours": ours, "theirs": theirs}
     times = interleave(clocks, repeats=repeats, seconds=0.05, clock=lambda call: call())
-    a = times["ours"]
-    best, median = (theirs,) * 2 if isinstance(theirs, float) else times["theirs"][:2]
-    less = LIMITS[case.section].sense == "<="
-    return Row(
-        *(case.section, case.adaptor, case.logits, case.shape, 1, case.against),
-        *(a.best / best if less else best / a.best, a.best, best, a.repeats, a.median, median),
-    )
+    if number:
+        times["theirs"] = Timing(theirs, theirs, 1)
+    place = (case.section, case.adaptor, case.logits, case.shape, 1, case.against)
+    return Row.timed(*place, **times)
 
 
 def measure_memory(kind: str) -> Row:

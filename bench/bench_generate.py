@@ -130,14 +130,11 @@ def measure(threads: int, repeats: int = REPEATS) -> list[Row]:
     ]
 
 
+@pytest.mark.usefixtures("_threads")
 @pytest.mark.skipif(model_store.default_gguf() is None, reason=model_store.INSTALL)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_generate(threads: int, rows: list[Row]) -> None:
-    before = torch.get_num_threads()
-    try:
-        rows += measure(threads)
-    finally:
-        torch.set_num_threads(before)
+    rows += measure(threads)
 
 
 def main() -> int:

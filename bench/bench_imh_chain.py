@@ -80,23 +80,18 @@ def measure(
         raise AssertionError("imh.chain and eager torch differ")
     del u, ours_out, theirs_out
     times = interleave({"ours": ours, "theirs": lambda: baseline(weight, given)}, repeats=repeats)
-    a, b = times["ours"], times["theirs"]
-    row = Row(
-        *("imh.chain" if against == "eager" else "imh.chain, tuned", f"u {bits}"),
-        *("N(0,1)", (CHAINS, STEPS), threads, against),
-        *(b.best / a.best, a.best, b.best, a.repeats, a.median, b.median),
-    )
-    return row, ours
+    section = "imh.chain" if against == "eager" else "imh.chain, tuned"
+    place = (f"u {bits}", "N(0,1)", (CHAINS, STEPS), threads, against)
+    return Row.timed(section, *place, **times), ours
 
 
+@pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize(("against", "bits", "threads"), CASES)
 def test_time(against: str, bits: str, threads: int, benchmark, rows: list[Row]) -> None:
-    before = torch.get_num_threads()
     row, ours = measure(against, bits, threads, QUICK)
     rows.append(row)
     benchmark.extra_info.update(vars(row), ok=row.ok)
     benchmark.pedantic(ours, rounds=5, warmup_rounds=1)
-    torch.set_num_threads(before)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import command
 import pytest
 import torch
-from interleave import interleave
+from interleave import Timing, interleave
 from report import Load, Row
 from suite import LIMITS, THREADS, Limit
 from torch import Tensor
@@ -73,27 +73,22 @@ def measure(
     calls = {"ours": ours, "eager": lambda: eager(weight, values, part)}
     times = interleave(calls, repeats=repeats)
     a, b = times["ours"], times["eager"]
-    best, median = b.best * steps / part, b.median * steps / part
-    shape, unit = (POOL, CHAINS, steps), 1e-9 * CHAINS * steps / threads
-    speed = Row(
-        *("imh.resample", "pool", "N(0,1)", shape, threads, "eager", best / a.best),
-        *(a.best, best, a.repeats, a.median, median),
-    )
-    cost = Row(
-        *("imh.resample, ns", "pool", "N(0,1)", shape, threads, "1 ns a step", a.best / unit),
-        *(a.best, unit, a.repeats, a.median, unit),
-    )
+    whole = Timing(b.best * steps / part, b.median * steps / part, b.repeats)
+    unit = 1e-9 * CHAINS * steps / threads
+    place = ("pool", "N(0,1)", (POOL, CHAINS, steps), threads)
+    speed = Row.timed("imh.resample", *place, "eager", ours=a, theirs=whole)
+    bound = Timing(unit, unit, 1)
+    cost = Row.timed("imh.resample, ns", *place, "1 ns a step", ours=a, theirs=bound)
     return [speed, cost], ours
 
 
+@pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize("threads", THREADS)
 def test_time(threads: int, benchmark, rows: list[Row]) -> None:
-    before = torch.get_num_threads()
     measured, ours = measure(threads, repeats=2, steps=20_000)
     rows += measured
     benchmark.extra_info.update({row.section: row.ratio for row in measured})
     benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
-    torch.set_num_threads(before)
 
 
 def main() -> int:

@@ -70,23 +70,17 @@ def measure(
     times = interleave(
         {"ours": ours, "theirs": lambda: eager(log_p, r, kl, iterations)}, repeats=repeats
     )
-    a, b = times["ours"], times["theirs"]
-    row = Row(
-        *("solve_beta_for_kl", f"{iterations} iterations"),
-        *("N(0,3)", shape, threads, "eager"),
-        *(b.best / a.best, a.best, b.best, a.repeats, a.median, b.median),
-    )
-    return row, ours
+    place = (f"{iterations} iterations", "N(0,3)", shape, threads, "eager")
+    return Row.timed("solve_beta_for_kl", *place, **times), ours
 
 
+@pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize(("shape", "threads"), CASES)
 def test_time(shape: tuple[int, int], threads: int, benchmark, rows: list[Row]) -> None:
-    before = torch.get_num_threads()
     row, ours = measure(shape, threads, QUICK)
     rows.append(row)
     benchmark.extra_info.update(vars(row), ok=row.ok)
     benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
-    torch.set_num_threads(before)
 
 
 def main() -> int:

@@ -168,13 +168,10 @@ def measure(
     return Row(*name, ratio, best["ours"], best["theirs"], repeats)
 
 
+@pytest.mark.usefixtures("_threads")
 @pytest.mark.skipif(model_store.default_gguf() is None, reason=model_store.INSTALL)
 def test_transfer_q(rows: list[Row]) -> None:
-    before = torch.get_num_threads()
-    try:
-        rows.append(measure(2, tokens=4))
-    finally:
-        torch.set_num_threads(before)
+    rows.append(measure(2, tokens=4))
 
 
 def main() -> int:

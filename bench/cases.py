@@ -12,7 +12,6 @@ from suite import (
     GRID,
     HOT,
     KINDS,
-    LIMITS,
     THREADS,
     VOCAB,
     VOCAB_GRID,
@@ -43,9 +42,6 @@ class Case:
     def __str__(self) -> str:
         words = (self.section, self.adaptor, self.logits, "x".join(map(str, self.shape)))
         return " | ".join((*words, f"{self.threads} threads", self.against))
-
-    def ratio(self, ours: float, theirs: float) -> float:
-        return ours / theirs if LIMITS[self.section].sense == "<=" else theirs / ours
 
 
 def _sampler(logits: Tensor, chosen: ad.Adaptor) -> Call:

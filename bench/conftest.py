@@ -1,6 +1,7 @@
 """pytest-benchmark: one test per ratio, the table of targets at the end."""
 
 import pytest
+import torch
 from cases import cases
 from report import Row, machine, show, versions
 
@@ -27,6 +28,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def rows(request: pytest.FixtureRequest) -> list[Row]:
     """Receives what was measured."""
     return request.config.stash[_ROWS]
+
+
+@pytest.fixture
+def _threads():
+    """Gives the thread count back, also when a test fails."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict) -> None:

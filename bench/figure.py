@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from markers import replace_between
 from suite import BATCH, KINDS, THREADS, VOCAB, VOCAB_GRID
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,8 +170,7 @@ def main() -> int:
     readme = ROOT / "README.md"
     page = readme.read_text() if readme.is_file() else ""
     if BEGIN in page and END in page:
-        head, rest = page.split(BEGIN, 1)
-        readme.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}")
+        readme.write_text(replace_between(BEGIN, END, page, f"{text}\n"))
         print(f"wrote {readme}", file=sys.stderr)
     print(f"wrote {FIGURE}", file=sys.stderr)
     return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from interleave import Timing
 from suite import LIMITS
 
 import aligndec as ad
@@ -39,6 +40,13 @@ class Row:
     repeats: int
     ours_median: float = 0.0
     theirs_median: float = 0.0
+
+    @classmethod
+    def timed(cls, section: str, *place: Any, ours: Timing, theirs: Timing) -> "Row":
+        """The row of two timings; `place`: the fields from `adaptor` to `against`."""
+        ratio = LIMITS[section].ratio(ours.best, theirs.best)
+        times = (ours.best, theirs.best, ours.repeats, ours.median, theirs.median)
+        return cls(section, *place, ratio, *times)
 
     @property
     def ok(self) -> bool:

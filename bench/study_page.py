@@ -11,6 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from markers import replace_between
+
 from aligndec.cli.study_report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,19 +21,12 @@ FIGURES = ("string_level", "corpus_level", "acceptance")
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 
 
-def page(text: str, results: dict) -> str:
-    """The page with the tables of `results`."""
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{markdown(results)}{END}{after}"
-
-
 def main(folder: Path) -> None:
     shutil.copyfile(folder / "results.json", RESULTS)
     for name in FIGURES:
         shutil.copyfile(folder / f"{name}.png", ROOT / "docs" / "figures" / f"tradeoff_{name}.png")
-    results = json.loads(RESULTS.read_text("utf-8"))
-    PAGE.write_text(page(PAGE.read_text("utf-8"), results), "utf-8")
+    tables = markdown(json.loads(RESULTS.read_text("utf-8")))
+    PAGE.write_text(replace_between(BEGIN, END, PAGE.read_text("utf-8"), tables), "utf-8")
     print(f"wrote {PAGE}")
 
 

@@ -44,6 +44,9 @@ class Limit(NamedTuple):
     target: float
     goal: float | None = None
 
+    def ratio(self, ours: float, theirs: float) -> float:
+        return ours / theirs if self.sense == "<=" else theirs / ours
+
     def met(self, ratio: float) -> bool:
         return ratio <= self.target if self.sense == "<=" else ratio >= self.target
 
