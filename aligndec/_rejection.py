@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from aligndec._global_samples import GlobalSamples
 from aligndec._imh_diagnostics import of_rejection
 from aligndec._prepare import prepare
 from aligndec._prompts import Prompts, token_bar, trim
@@ -16,19 +17,11 @@ from aligndec.adaptors import Adaptor, rows_of
 from aligndec.generation import Generation
 from aligndec.state import SUMS
 
-__all__ = ["Rejected", "reject"]
-
+__all__ = ["reject"]
 
 # Proposals per sample after which a prompt is given up when no other bound is set: a target without
 # any mass would be waited for for ever.
 PATIENCE = 100_000
-
-
-class Rejected(NamedTuple):
-    """Fields of `GlobalSamples`, and how many proposals all prompts took."""
-
-    samples: tuple[Any, ...]
-    n_proposals: int
 
 
 def reject(
@@ -48,8 +41,8 @@ def reject(
     eos_token_id: int | Sequence[int] | None,
     pad_token_id: int | None,
     progress: bool,
-) -> Rejected:
-    """Return the first `n_samples` accepted draws of every prompt.
+) -> tuple[GlobalSamples, int]:
+    """Return the first `n_samples` accepted draws of every prompt, and the proposals of all.
 
     Draw d of a prompt passes step t with probability exp(`factor` of that step), by its own random
     number (stream 4, position t); it stops where it fails. So what is accepted is a function of
@@ -116,4 +109,4 @@ def reject(
     left = torch.where(number < n_drawn[:, None], -torch.inf, torch.nan).double()
     left[prompt, draw] = 0.0
     judged = of_rejection((index >= 0).sum(1), n_drawn)
-    return Rejected((generation, index, left == 0.0, left, judged), int(n_drawn.sum()))
+    return GlobalSamples(generation, index, left == 0.0, left, judged), int(n_drawn.sum())

@@ -163,14 +163,16 @@ class Group:
         """Feed the tokens and fill free slots with the next draws."""
         lm: Any = self.given.lm
         live = rows.alive.nonzero()[:, 0]
-        prompt, draw = self._next(self.slots - len(live))
         if len(live) == 0:
-            return self._fresh(prompt, draw)
-        joins = hasattr(lm, "join") and len(prompt) >= JOIN_AT * self.slots
-        if len(live) < len(rows.alive) and (joins or len(live) <= SHRINK_AT * len(rows.alive)):
+            return self._fresh(*self._next(self.slots))
+        joining = None
+        if hasattr(lm, "join"):
+            following = self._next(self.slots - len(live))
+            joining = following if len(following[0]) >= JOIN_AT * self.slots else None
+        if len(live) < len(rows.alive) and (joining or len(live) <= SHRINK_AT * len(rows.alive)):
             rows, token = rows.select(lm, live), token[live]
         rows.logits, rows.state = lm.step(token, rows.state)
-        fresh = self._fresh(prompt, draw) if joins else None
+        fresh = self._fresh(*joining) if joining else None
         return rows if fresh is None else rows.join(lm, fresh)
 
     def result(self, first: int) -> tuple[Tensor, ...]:

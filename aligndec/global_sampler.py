@@ -169,7 +169,8 @@ class GlobalSampler:
         options = {**self._options, "prompt_ids": prompt_ids, "seed": seed, "progress": progress}
         if self.method == "rejection" and not callable(self.target):
             return self._by_rejection(prompts, n_samples, options)
-        n = n_chains * (burn_in + thin * (n_samples // n_chains))
+        each = n_samples // n_chains
+        n = n_chains * (burn_in + thin * each)
         if self.method == "sir":
             n = self.max_proposals or max(20 * n_samples, 100)
         elif self.max_proposals is not None and n > self.max_proposals:
@@ -182,8 +183,8 @@ class GlobalSampler:
         if self.method == "sir":
             draw, accepted, judged = by_weight(weight, n_samples, seed, generation.prompt_ids)
         else:
-            names, last = generation.prompt_ids, burn_in + thin * torch.arange(1, n + 1) - 1
-            last = last[: n_samples // n_chains].to(weight.device)
+            names = generation.prompt_ids
+            last = burn_in + thin * torch.arange(1, each + 1, device=weight.device) - 1
             draw, accepted, judged = by_chains(weight, last, n_chains, seed, names)
         first = n * torch.arange(len(weight), device=weight.device)[:, None]
         weightless = weight.gather(1, draw) == -torch.inf
@@ -197,7 +198,7 @@ class GlobalSampler:
         self, prompts: tuple[Any, ...], n_samples: int, options: dict[str, Any]
     ) -> GlobalSamples:
         assert not callable(self.target)
-        out = reject(
+        samples, n_proposals = reject(
             *prompts,
             n_samples=n_samples,
             factor=REJECTION_FACTORS[self.target],
@@ -205,7 +206,6 @@ class GlobalSampler:
             keep_unfinished=self.unfinished == "prefix",
             **options,
         )
-        samples = GlobalSamples(*out.samples)
         if bool((samples.index < 0).any()):
-            raise NotEnoughSamples(samples, out.n_proposals)
+            raise NotEnoughSamples(samples, n_proposals)
         return samples
