@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ def _draw_best_of_n(axes: Axes, pool: Tensor, n: Tensor | None) -> None:
     axes.scatter(bound, reward, s=16, label="best-of-n, bound", **hollow)  # type: ignore[arg-type]
     for x, y, count in zip(exact.tolist(), reward.tolist(), grid.tolist(), strict=True):
         axes.annotate(f"{count:g}", (x, y), (4, -9), textcoords="offset points", fontsize=7)
-    cap = torch.tensor(float(size)).log().item()
+    cap = math.log(size)
     axes.axvline(cap, color="0.6", linewidth=0.8, linestyle="--")
     axes.annotate(f"ln {size}", (cap, 0.02), (-3, 0), xycoords=("data", "axes fraction"),
                   textcoords="offset points", ha="right", fontsize=7, color="0.4")  # fmt: skip

@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from aligndec import best_of_n, tilting
 from aligndec import transfer_q as tq
 from aligndec.testing import TableLM, enumerate_strings
 
@@ -25,14 +26,8 @@ r = torch.tensor(reward([], strings.completions()), dtype=torch.float64)
 
 
 def best_reward(kl: float) -> float:
-    """Largest mean reward at this KL from the model: bisection on β."""
-    low, high = 0.0, 1e3
-    for _ in range(100):
-        beta = (low + high) / 2
-        law = (strings.log_p + beta * r).log_softmax(0)
-        spent = float((law.exp() * (law - strings.log_p)).sum())
-        low, high = (beta, high) if spent < kl else (low, beta)
-    return float((((strings.log_p + low * r).softmax(0)) * r).sum())
+    """Largest mean reward at this KL from the model."""
+    return float(tilting.solve_beta_for_kl(strings.log_p, r, max(kl, 0.0)).reward)
 
 
 @functools.cache
@@ -61,7 +56,7 @@ methods = {
     "best of 4": tq.BestOfN(lm, reward, n=4),
     "best of 4, by blocks": tq.BlockwiseBestOfN(lm, reward, n=4, block_size=2, rollout_tokens=2),
 }
-bound = math.log(4) - 3 / 4  # KL of the best of 4 draws from the model, at most
+bound = float(best_of_n.kl_bound(4))  # KL of the best of 4 draws from the model, at most
 choices = {"best of 4": 1, "best of 4, by blocks": 2}
 print(f"{'':22} reward  KL at most  optimum there  forwards  tokens per string")
 for name, decoder in methods.items():

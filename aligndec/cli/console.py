@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["CliError", "console", "fail", "progress_bars"]
+__all__ = ["CliError", "console", "fail", "one_of", "progress_bars"]
 
 # A pipe has no width of its own.
 _PIPE_WIDTH = 100
@@ -26,6 +27,13 @@ def fail(command: str, error: CliError) -> NoReturn:
     """Print the message and leave with status 2, the status of a wrong option."""
     _errors.print(f"aligndec {command}: {error}", style="red", markup=False)
     raise typer.Exit(2)
+
+
+def one_of(option: str, names: Collection[str], allowed: Collection[str]) -> None:
+    """Refuse a name that the option does not know."""
+    for name in names:
+        if name not in allowed:
+            raise CliError(f"{option} must be one of {', '.join(allowed)}, got {name!r}")
 
 
 def progress_bars() -> Progress:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aligndec.cli import model_store, report
 from aligndec.cli.adaptors import ADAPTORS
-from aligndec.cli.console import CliError, console, progress_bars
+from aligndec.cli.console import console, one_of, progress_bars
 from aligndec.cli.measure import Speed, measure
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.generate import generate
@@ -33,9 +33,7 @@ def run_demo(
     timing_tokens: int,
 ) -> None:
     """Run the demo and write its records under `out`."""
-    unknown = [name for name in names if name not in ADAPTORS]
-    if unknown:
-        raise CliError(f"--adaptor must be one of {', '.join(ADAPTORS)}, got {unknown[0]!r}")
+    one_of("--adaptor", names, ADAPTORS)
     names = list(dict.fromkeys(names))
     prompts = read_prompts(prompts_file)
     report.prepare_folder(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from aligndec import best_of_n, plots, tilting
 from aligndec._plot_frontier import bootstrap_mean
-from aligndec.cli.console import CliError, console
+from aligndec.cli.console import CliError, console, one_of
 from aligndec.cli.report import prepare_folder
 from aligndec.cli.rewards import vader
 
@@ -45,7 +46,7 @@ def run_frontier(records: list[Path], *, base: str | None, out: Path) -> None:
     console.print(f"{len(pool)} prompts, {size} strings of the model each ({name})")
     rows = [_row(pool, method, run) for method, run in runs.items()]
     _show(rows)
-    console.print(f"No law on this pool has a KL above ln {size} = {_log(size):.2f} nats.")
+    console.print(f"No law on this pool has a KL above ln {size} = {math.log(size):.2f} nats.")
     grid = 2.0 ** torch.arange(size.bit_length(), dtype=torch.float64)
     curve = best_of_n.reward_curve(pool, grid.long())
     exact = best_of_n.kl(None, pool[:, None], grid).mean(0)
@@ -57,10 +58,6 @@ def run_frontier(records: list[Path], *, base: str | None, out: Path) -> None:
     axes = plots.reward_kl(frontier, points=runs, best_of_n=pool, n=grid)
     axes.figure.savefig(out / "frontier.png", dpi=130)  # type: ignore[union-attr]
     console.print(f"wrote {out / 'frontier.png'}", soft_wrap=True)
-
-
-def _log(n: int) -> float:
-    return float(torch.tensor(float(n)).log())
 
 
 def _read(records: list[Path]) -> dict[str, Run]:
@@ -106,8 +103,7 @@ def _matrix(name: str, prompts: dict[Any, list[tuple[float, float]]]) -> Run:
 def _base_of(runs: dict[str, Run], base: str | None) -> str:
     """Name of the method that is the model itself: given, or the one whose KL is 0."""
     if base is not None:
-        if base not in runs:
-            raise CliError(f"--base must be one of {', '.join(runs)}, got {base!r}")
+        one_of("--base", [base], runs)
         return base
     free = [name for name, run in runs.items() if not bool(run.kl.any())]
     if len(free) != 1:

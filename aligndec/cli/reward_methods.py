@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from aligndec import best_of_n
 from aligndec import transfer_q as tq
 
 __all__ = ["FULL", "METHODS", "QUICK", "Method", "Settings"]
@@ -61,8 +62,7 @@ def _blocks(out: tq.TransferQGeneration, settings: Settings) -> float:
 
 
 def _bound(settings: Settings) -> float:
-    n = settings.strings
-    return math.log(n) - (n - 1) / n
+    return float(best_of_n.kl_bound(settings.strings))
 
 
 def _transfer(**options: Any) -> Callable[[Any, Any, Settings], Any]:

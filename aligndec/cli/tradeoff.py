@@ -17,7 +17,7 @@ import torch
 
 from aligndec import __version__
 from aligndec.cli import model_store, study_report
-from aligndec.cli.console import CliError, console, progress_bars
+from aligndec.cli.console import CliError, console, one_of, progress_bars
 from aligndec.cli.prompts import STUDY_PROMPTS, encode, read_prompts
 from aligndec.cli.records import Records, fingerprint, tensor_digest
 from aligndec.cli.rewards import Judge, load_reward
@@ -56,9 +56,7 @@ def run_tradeoff(
     out: Path,
 ) -> None:
     """Run or continue a study and write its tables and figures under `out`."""
-    unknown = [name for name in settings.families if name not in FAMILIES]
-    if unknown:
-        raise CliError(f"--adaptor must be one of {', '.join(FAMILIES)}, got {unknown[0]!r}")
+    one_of("--adaptor", settings.families, FAMILIES)
     prompts = read_prompts(prompts_file, STUDY_PROMPTS)[:n_prompts]
     if settings.corpus_size < len(prompts):
         raise CliError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from aligndec.cli import model_store
 from aligndec.cli import report as files
 from aligndec.cli import transfer_q_report as report
-from aligndec.cli.console import CliError, console
+from aligndec.cli.console import CliError, console, one_of
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.cli.reward_methods import METHODS, Settings
 from aligndec.cli.rewards import Judge, load_reward
@@ -29,9 +29,7 @@ def run_transfer_q(
     out: Path,
 ) -> None:
     """Run the methods and write their records, the table and the plot under `out`."""
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise CliError(f"--method must be one of {', '.join(METHODS)}, got {unknown[0]!r}")
+    one_of("--method", names, METHODS)
     if not settings.alpha > 0.0:
         raise CliError(f"--alpha must be > 0, got {settings.alpha:g}")
     if not 0.0 < settings.beta < math.inf:
