@@ -130,10 +130,11 @@ class HFCausalLM:
 
     def select(self, state: _HFState, index: Tensor) -> _HFState:
         """Gather the rows of the cache; the given state keeps its own tensors."""
+        from aligndec._hf_shared import gather_layers
+
         index = index.to(self.device)
         cache = copy.copy(state.cache)
-        cache.layers = [_copy_layer(layer) for layer in state.cache.layers]
-        cache.reorder_cache(index)  # also takes an index of another length
+        cache.layers = gather_layers(state.cache.layers, index)
         return _HFState(
             cache,
             None if state.mask is None else state.mask[index],
@@ -143,14 +144,17 @@ class HFCausalLM:
 
     def _join(self, first: _HFState, second: _HFState) -> _HFState:
         """Stack the rows of two states; the shorter ones get padding on their left."""
+        from aligndec._hf_shared import whole_layer
+
         both = (first, second)
-        masks = [self._mask(state) for state in both]
+        whole = [[whole_layer(layer) for layer in state.cache.layers] for state in both]
+        masks = [self._mask(s, len(w[0].keys)) for s, w in zip(both, whole, strict=True)]
         width = max(first.length, second.length)
         mask = torch.cat([_pad_left(m, width, 1) for m in masks])
         unused = int(mask.any(0).int().argmax())  # columns of strings that are gone
         cache = copy.copy(first.cache)
-        cache.layers = [_copy_layer(layer) for layer in first.cache.layers]
-        for layer, *pair in zip(cache.layers, first.cache.layers, second.cache.layers, strict=True):
+        cache.layers = [copy.copy(layer) for layer in whole[0]]
+        for layer, *pair in zip(cache.layers, *whole, strict=True):
             for name in ("keys", "values"):
                 padded = [_pad_left(getattr(one, name), width, 2) for one in pair]
                 setattr(layer, name, torch.cat(padded)[:, :, unused:])
@@ -160,11 +164,10 @@ class HFCausalLM:
         ]
         return _HFState(cache, mask[:, unused:], torch.cat(position), width - unused)
 
-    def _mask(self, state: _HFState) -> Tensor:
-        """Mask [B, length] of the columns in use."""
+    def _mask(self, state: _HFState, rows: int) -> Tensor:
+        """Mask [rows, length] of the columns in use."""
         if state.mask is not None:
             return state.mask[:, : state.length]
-        rows = state.cache.layers[0].keys.shape[0]
         return torch.ones(rows, state.length, dtype=torch.int64, device=self.device)
 
     def _forward(self, ids: Tensor, state: _HFState, extra: dict[str, Tensor], keep: int) -> Tensor:
@@ -210,15 +213,6 @@ class HFCausalLM:
 def _pad_left(x: Tensor, width: int, dim: int) -> Tensor:
     """Put zeros before `x` [..] along `dim` up to `width` entries."""
     return torch.nn.functional.pad(x, (0, 0) * (x.dim() - 1 - dim) + (width - x.shape[dim], 0))
-
-
-def _copy_layer(layer: Any) -> Any:
-    """Copy a layer and its dicts of tensors, so that a gather rebinds the copy's entries only."""
-    new = copy.copy(layer)
-    for key, value in vars(layer).items():
-        if isinstance(value, dict | list):
-            setattr(new, key, copy.copy(value))
-    return new
 
 
 def _name(model: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["GrowingLayer"]
+__all__ = ["GrowingLayer", "copy_layer"]
 
 _SPARE = 32
 """Columns of room for each allocation, at least; a long prefix gets half of its length."""
@@ -69,3 +70,12 @@ def _is_head(part: Tensor, room: Tensor) -> bool:
     """Whether `part` is the first columns of `room`."""
     same = part.data_ptr() == room.data_ptr() and part.stride() == room.stride()
     return same and part.shape[0] == room.shape[0]
+
+
+def copy_layer(layer: Any) -> Any:
+    """Copy a layer and its dicts of tensors, so that a gather rebinds the copy's entries only."""
+    new = copy.copy(layer)
+    for key, value in vars(layer).items():
+        if isinstance(value, dict | list):
+            setattr(new, key, copy.copy(value))
+    return new

@@ -1,0 +1,92 @@
+"""Attention of rows that continue a few common prefixes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Branches", "branched_attention"]
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Row i continues prefix `owner[i]` of b; up to `width` rows continue the same one.
+
+    `place[i]` is the row's place in a table [b · width].
+    """
+
+    b: int
+    owner: Tensor
+    place: Tensor
+    width: int
+
+    @classmethod
+    def of(cls, owner: Tensor, b: int) -> Branches:
+        """Count the rows of each prefix; `owner` is int64 [rows], in any order."""
+        order, count = owner.argsort(stable=True), owner.bincount(minlength=b)
+        start = count.cumsum(0) - count
+        rank = torch.empty_like(owner)
+        rank[order] = torch.arange(len(owner), device=owner.device) - start[owner[order]]
+        width = int(count.max())
+        return cls(b, owner, owner * width + rank, width)
+
+    def together(self, x: Tensor) -> Tensor:
+        """[rows, h, m, n] as [b, h, width · m, n]; places without a row hold 0."""
+        _, h, m, n = x.shape
+        table = x.new_zeros(self.b * self.width, h, m, n)
+        table[self.place.to(x.device)] = x
+        return table.view(self.b, self.width, h, m, n).transpose(1, 2).flatten(2, 3)
+
+    def apart(self, x: Tensor) -> Tensor:
+        """Undo `together`."""
+        b, h, wide, n = x.shape
+        table = x.view(b, h, self.width, wide // self.width, n).transpose(1, 2).flatten(0, 1)
+        return table[self.place.to(x.device)]
+
+
+def branched_attention(
+    branches: Branches,
+    prefix: tuple[Tensor, Tensor],
+    own: tuple[Tensor, Tensor],
+    query: Tensor,
+    mask: Tensor | None,
+    scale: float | None,
+) -> Tensor:
+    """softmax(query · keysᵀ · scale + mask) · values, where keys are a prefix's and the row's own.
+
+    All queries of one prefix are multiplied with it at once. One softmax, in float32 at least.
+
+    Parameters
+    ----------
+    prefix : tuple of Tensor
+        Keys and values [b, h, P, D].
+    own : tuple of Tensor
+        Keys and values [rows, h, n, D].
+    query : Tensor
+        [rows, heads, L, D], heads a multiple of h.
+    mask : Tensor, optional
+        bool or additive, [rows or 1, heads or 1, L or 1, P + n].
+    scale : float, optional
+        1/√D by default.
+
+    Returns
+    -------
+    Tensor
+        [rows, heads, L, D].
+    """
+    rows, heads, length, width = query.shape
+    h, columns = own[0].shape[1], prefix[0].shape[-2] + own[0].shape[-2]
+    query = (query * (width**-0.5 if scale is None else scale)).reshape(rows, h, -1, width)
+    on_prefix = branches.apart(branches.together(query) @ prefix[0].mT)
+    scores = torch.cat([on_prefix, query @ own[0].mT], -1).view(rows, heads, length, columns)
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    elif mask is not None:
+        scores = scores + mask
+    weights = scores.softmax(-1, dtype=torch.promote_types(query.dtype, torch.float32))
+    weights = weights.to(query.dtype).view(rows, h, -1, columns)
+    on_prefix, on_own = weights.tensor_split((prefix[0].shape[-2],), -1)
+    out: Tensor = branches.apart(branches.together(on_prefix) @ prefix[1]) + on_own @ own[1]
+    return out.view(rows, heads, length, -1)

@@ -1,0 +1,209 @@
+"""Continuations that share a prefix: the logits of gathered rows, and one copy of the prefix."""
+
+import pytest
+import torch
+
+from aligndec._check_step_lm import check_step_lm
+from aligndec.models import HFCausalLM
+
+pytest.importorskip("transformers")
+from test_models_hf import KINDS, V, tiny
+
+from aligndec import _hf_shared as shared
+from aligndec._hf_branches import Branches
+from aligndec._hf_cache import GrowingLayer
+
+TOL = dict(atol=2e-5, rtol=0)
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients():
+    with torch.no_grad():  # as in the loops; a cache that needs gradients is gathered
+        yield
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Share whatever may be shared, and count what becomes of it."""
+    monkeypatch.setattr(shared, "SHARED_FROM", 1)
+    monkeypatch.setattr(shared, "SHARED_BY", 0)
+    count = {"attend": 0, "join": 0}
+    attend, join = shared._SharedLayer.attend, shared._SharedLayer.join
+
+    def counted_attend(self, *args):
+        count["attend"] += 1
+        return attend(self, *args)
+
+    def counted_join(self):
+        count["join"] += self.branches is not None
+        join(self)
+
+    monkeypatch.setattr(shared._SharedLayer, "attend", counted_attend)
+    monkeypatch.setattr(shared._SharedLayer, "join", counted_join)
+    return count
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_conforms_when_everything_is_shared(kind, calls):
+    check_step_lm(HFCausalLM(tiny(kind)), steps=6, atol=2e-5)
+    # Bloom has an attention of its own; windows and recurrent states are never shared.
+    assert (calls["attend"] > 0) == (kind in ("Llama", "GPT2", "GPTNeoX", "Lfm2"))
+    assert (calls["join"] > 0) == (kind == "Bloom")
+
+
+def test_another_attention_reads_joined_tensors(calls):
+    check_step_lm(HFCausalLM(tiny("Llama", attn_implementation="eager")), steps=6, atol=2e-5)
+    assert calls["attend"] == 0
+    assert calls["join"] > 0
+
+
+def prompts(lengths=(40, 33), width=40):
+    torch.manual_seed(1)
+    ids = torch.randint(3, V, (len(lengths), width))
+    mask = torch.arange(width) >= width - torch.tensor(lengths)[:, None]
+    return ids.masked_fill(~mask, 0), mask
+
+
+def run(lm, by, monkeypatch, lengths):
+    """Branch, step, drop and reorder, extend, and come back to one row per prompt."""
+    monkeypatch.setattr(shared, "SHARED_BY", by)
+    _, state = lm.prefill(*prompts(lengths))
+    branched = lm.select(state, torch.tensor([1, 0, 1, 1, 0, 1, 1]))
+    layer = branched.cache.layers[-1]
+    assert (getattr(layer, "branches", None) is not None) == (by == 2)
+    tokens = torch.arange(3, 10)
+    out = [lm.step(tokens, branched)[0]]
+    fewer = lm.select(branched, torch.tensor([6, 0, 2, 4, 1, 3]))
+    out.append(lm.step(tokens[:6], fewer)[0])
+    out.append(lm.extend(tokens[:6, None] + torch.arange(3), fewer)[0].flatten(0, 1))
+    wider = lm.select(fewer, torch.tensor([3, 3, 3, 1, 1, 0, 0, 0, 0]))
+    out.append(lm.step(torch.arange(9) + 3, wider)[0])
+    back = lm.select(wider, torch.tensor([8, 0]))
+    out += [lm.step(tokens[:2], back)[0], lm.step(tokens[2:4], back)[0]]
+    out.append(lm.step(tokens[:2], state)[0])  # the given state stays usable
+    out.append(lm.step(tokens[:6], fewer)[0])
+    return out, (branched, fewer, wider, back)
+
+
+@pytest.mark.parametrize("lengths", [(40, 40), (40, 33)])
+@pytest.mark.parametrize("kind", ["Llama", "GPT2", "Lfm2", "Bloom"])
+def test_shared_rows_are_gathered_rows(kind, lengths, monkeypatch):
+    lm = HFCausalLM(tiny(kind))
+    ours, _ = run(lm, 2, monkeypatch, lengths)
+    plain, _ = run(lm, 10**9, monkeypatch, lengths)
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, **TOL)
+
+
+def test_one_copy_of_the_prefix(monkeypatch):
+    lm = HFCausalLM(tiny("Llama"))
+    _, state = lm.prefill(*prompts())
+    keys = state.cache.layers[0].keys
+    branched = lm.select(state, torch.arange(2).repeat_interleave(50))
+    _, branched = lm.step(torch.full((100,), 5), branched)
+    layer = branched.cache.layers[0]
+    assert layer.prefix["keys"].data_ptr() == keys.data_ptr()
+    assert layer.keys.shape == (100, 2, 1, 8)
+    assert layer.get_seq_length() == 41
+    again = lm.select(branched, torch.arange(99, -1, -1))
+    assert again.cache.layers[0].prefix["keys"].data_ptr() == keys.data_ptr()
+    # One prompt's rows are all that is left: so is its prefix.
+    assert lm.select(branched, torch.arange(50)).cache.layers[0].prefix["keys"].shape[0] == 1
+    _, (_, _, _, back) = run(lm, 2, monkeypatch, (40, 33))
+    assert all(layer.branches is None for layer in back.cache.layers)
+    assert back.cache.layers[0].keys.shape == (2, 2, 48, 8)
+
+
+@pytest.mark.parametrize("rows", [(0, 1), (0, 0, 1)])
+def test_few_rows_and_short_prefixes_are_gathered(rows):
+    lm = HFCausalLM(tiny("Llama"))
+    _, state = lm.prefill(*prompts())
+    assert type(lm.select(state, torch.tensor(rows)).cache.layers[0]) is GrowingLayer
+    _, short = lm.prefill(torch.full((1, 31), 5), torch.ones(1, 31, dtype=torch.bool))
+    many = torch.zeros(9, dtype=torch.int64)
+    assert type(lm.select(short, many).cache.layers[0]) is GrowingLayer
+
+
+def test_shared_states_join():
+    lm = HFCausalLM(tiny("Llama"))
+    ids, mask = prompts()
+    _, state = lm.prefill(ids, mask)
+    rows = torch.tensor([0, 0, 1, 1])
+    fresh = lm.select(state, rows)
+    _, older = lm.step(torch.tensor([4, 5, 6, 7]), lm.select(state, rows))
+    joined = lm.join(older, fresh)
+    tokens = torch.arange(8) + 9
+    out = lm.step(tokens, joined)[0]
+    torch.testing.assert_close(out[:4], lm.step(tokens[:4], older)[0], **TOL)
+    torch.testing.assert_close(out[4:], lm.step(tokens[4:], fresh)[0], **TOL)
+
+
+@pytest.mark.parametrize("mask", ["none", "bool", "float", "heads"])
+@pytest.mark.parametrize(("heads", "length"), [(4, 1), (12, 1), (12, 3)])
+def test_attention_is_torchs(heads, length, mask):
+    """Ragged branches, grouped heads, all kinds of masks, in float64."""
+    torch.manual_seed(heads + length)
+    owner, p, own = torch.tensor([2, 0, 2, 1, 2]), 33, length + 1
+    layer = shared._SharedLayer({n: torch.randn(3, 4, p, 8).double() for n in ("keys", "values")})
+    layer.branches = Branches.of(owner, 3)
+    new = [torch.randn(5, 4, own, 8).double() for _ in range(2)]
+    keys, values = layer.update(*new)
+    prefix = layer.prefix
+    whole = [
+        torch.cat([prefix[n][owner], x], 2) for n, x in zip(("keys", "values"), new, strict=True)
+    ]
+    query = torch.randn(5, heads, length, 8).double()
+    allowed = torch.rand(5, heads if mask == "heads" else 1, length, p + own) < 0.7
+    attn_mask = {"none": None, "bool": allowed, "heads": allowed}.get(mask, allowed.log().double())
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+    ours = sdpa(query, keys, values, attn_mask=attn_mask, scale=0.3, enable_gqa=True)
+    assert layer.branches is not None  # nothing was joined
+    theirs = sdpa(query, *whole, attn_mask=attn_mask, scale=0.3, enable_gqa=True)
+    torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_what_only_looks_like_attention_reads_joined_tensors():
+    layer = shared._SharedLayer({n: torch.randn(1, 2, 33, 8) for n in ("keys", "values")})
+    layer.branches = Branches.of(torch.zeros(3, dtype=torch.int64), 1)
+    prefix = layer.prefix
+    keys, values = layer.update(torch.randn(3, 2, 1, 8), torch.randn(3, 2, 1, 8))
+    assert keys.shape == (3, 2, 34, 8)
+    assert layer.branches is not None  # a shape reads nothing
+    torch.testing.assert_close(keys[:, :, :33], prefix["keys"].expand(3, -1, -1, -1))
+    assert layer.branches is None
+    torch.testing.assert_close(values + 0, layer.values)
+    more = layer.update(torch.randn(3, 2, 1, 8), torch.randn(3, 2, 1, 8))
+    assert [type(x) for x in more] == [torch.Tensor] * 2
+    assert more[0].shape == (3, 2, 35, 8)
+    torch.testing.assert_close(more[0][:, :, :34], keys + 0)
+
+
+def test_low_precision():
+    model = tiny("Llama").to(torch.bfloat16)
+    lm = HFCausalLM(model)
+    _, state = lm.prefill(*prompts())
+    rows, tokens = torch.tensor([0, 0, 0, 1]), torch.tensor([4, 5, 6, 7])
+    branched = lm.select(state, rows)
+    out = lm.step(tokens, branched)[0]
+    assert branched.cache.layers[0].branches is not None
+    ids, mask = prompts()
+    alone = model.float()(
+        torch.cat([ids[rows], tokens[:, None]], 1),
+        attention_mask=torch.cat([mask[rows], torch.ones(4, 1, dtype=torch.bool)], 1).long(),
+    ).logits[:, -1]
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), alone, atol=0.02, rtol=0)
+
+
+def test_a_compiled_model_gets_plain_tensors():
+    model = tiny("Llama")
+    rows, tokens = torch.tensor([0, 0, 0, 1]), torch.tensor([4, 5, 6, 7])
+    out = []
+    for compiled in (False, True):
+        if compiled:
+            model.compile(backend="eager")
+        lm = HFCausalLM(model)
+        branched = lm.select(lm.prefill(*prompts())[1], rows)
+        out.append(lm.step(tokens, branched)[0])
+        assert (branched.cache.layers[0].branches is None) == compiled
+    torch.testing.assert_close(*out, **TOL)
