@@ -62,6 +62,7 @@ def find(
 
     lower, upper = torch.zeros_like(beta), torch.full_like(beta, torch.inf)
     iterations = torch.zeros_like(beta, dtype=torch.int64)
+    last, slow = torch.zeros_like(beta), iterations.clone()
     running = active.clone()
     for _ in range(_MOST):
         if not bool(running.any()):
@@ -85,12 +86,16 @@ def find(
         upper = torch.where(running & ~below, beta, upper)
         # Without any change to go by, the step is no measure of the error.
         small = (step.abs() <= _STEP * beta) & (slope > 0) & (upper_half | (here > 0) | reward)
-        inside = (beta + step > lower) & (beta + step < upper)
-        # Beyond the bracket: in the middle of it on the logarithmic scale.
+        # Steps that twice failed to halve are noise, as on a plateau.
+        stuck = (lower > 0) & (upper < torch.inf) & (step.abs() > 0.5 * last)
+        slow = torch.where(stuck, slow + 1, 0)
+        inside = (slow < 2) & (beta + step > lower) & (beta + step < upper)
+        # Else the middle of the bracket on the logarithmic scale.
         middle = torch.where(upper.isinf(), beta * 8, (lower * upper).sqrt())
         middle = torch.where(lower == 0, beta / 8, middle)
         moved = torch.where(inside | small, beta + step, middle)
         narrow = (upper - lower <= 4e-16 * upper) & upper.isfinite()
+        last = (moved - beta).abs()
         beta = torch.where(running, moved, beta)
         iterations += running
         running = running & ~small & ~narrow

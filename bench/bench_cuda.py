@@ -1,4 +1,4 @@
-"""The fused step on a GPU: against the time to read the logits once, eager, FlashInfer.
+"""The fused step on a GPU: against the time to read the logits once, eager, FlashInfer; and tilts.
 
     python bench/bench_cuda.py --json bench/results/adaptor_step-cuda.json
 
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import bench_tilt
 import command
 import pytest
 import torch
@@ -22,6 +23,7 @@ from suite import BATCH, COLD, GRID, KINDS, LIMITS, VOCAB, VOCAB_GRID, Limit, ad
 from torch import Tensor
 
 import aligndec as ad
+from aligndec import tilting
 
 LIMITS |= {
     "cuda, one row": Limit("<=", 1.0),  # of 12 us
@@ -32,6 +34,7 @@ LIMITS |= {
     "cuda, torch.compile": Limit(">=", 1.0),
     "cuda, FlashInfer": Limit(">=", 2.0),
     "cuda, score_grid": Limit("<=", 0.2),
+    "cuda, solve_beta_for_kl": Limit(">=", 5.0),
 }
 ONE_ROW = 12e-6
 ROWS, MANY_ROWS, CHECKED = 128, 512, 8
@@ -146,6 +149,18 @@ def grid() -> Case:
     return Case("cuda, score_grid", name, "N(0,3)", (BATCH, VOCAB_GRID), against, build)
 
 
+def tilts(shape: tuple[int, int]) -> Case:
+    """Both with the checks of their arguments, which wait for the device."""
+
+    def build() -> tuple[Seconds, Seconds]:
+        log_p, r, kl, iterations = bench_tilt.problem(shape, "cuda")
+        ours = on_stream(lambda: tilting.solve_beta_for_kl(log_p, r, kl), cold=True)
+        return ours, on_stream(lambda: bench_tilt.eager(log_p, r, kl, iterations), cold=True)
+
+    name, rows = "solve_beta_for_kl", "N(0,3), L2 cold"
+    return Case(f"cuda, {name}", "the same iterations", rows, shape, "eager", build)
+
+
 def cases(*, compiled: bool = False) -> Iterator[Case]:
     """Every row of the table; `compiled` adds torch.compile of the eager chain (slow)."""
     for rows in (1, ROWS, MANY_ROWS):
@@ -161,6 +176,7 @@ def cases(*, compiled: bool = False) -> Iterator[Case]:
     if importlib.util.find_spec("flashinfer"):
         yield from map(against_flashinfer, (1, BATCH, ROWS))
     yield grid()
+    yield from map(tilts, bench_tilt.SHAPES)
 
 
 def measure(case: Case, repeats: int = REPEATS) -> Row:

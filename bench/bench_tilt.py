@@ -48,21 +48,26 @@ def eager(log_p: Tensor, r: Tensor, kl: Tensor, iterations: int) -> Tensor:
     return beta
 
 
-def measure(
-    shape: tuple[int, int], threads: int, repeats: int = REPEATS
-) -> tuple[Row, Callable[[], object]]:
-    torch.set_num_threads(threads)
+def problem(shape: tuple[int, int], device: str = "cpu") -> tuple[Tensor, Tensor, Tensor, int]:
+    """Laws, rewards, budgets and our mean number of iterations; the roots were compared."""
     generator = torch.Generator().manual_seed(0)
-    log_p = (torch.randn(shape, generator=generator) * math.sqrt(3)).log_softmax(-1)
-    r = torch.randn(shape, generator=generator)
-    kl = torch.linspace(0.05, 2.0, shape[0], dtype=torch.float64)
+    log_p = (torch.randn(shape, generator=generator) * math.sqrt(3)).log_softmax(-1).to(device)
+    r = torch.randn(shape, generator=generator).to(device)
+    kl = torch.linspace(0.05, 2.0, shape[0], dtype=torch.float64, device=device)
     solved = tilting.solve_beta_for_kl(log_p, r, kl)
-    iterations = round(float(solved.iterations.double().mean()))
     converged = eager(log_p, r, kl, int(solved.iterations.max()) + 3)
     # Newton without a bracket may leave a row; the others must agree.
     agree = ((converged - solved.beta).abs() <= 1e-8 * solved.beta).double().mean()
     if agree < 0.99:
         raise AssertionError(f"solve_beta_for_kl and eager torch differ: {float(agree):.3f} agree")
+    return log_p, r, kl, round(float(solved.iterations.double().mean()))
+
+
+def measure(
+    shape: tuple[int, int], threads: int, repeats: int = REPEATS
+) -> tuple[Row, Callable[[], object]]:
+    torch.set_num_threads(threads)
+    log_p, r, kl, iterations = problem(shape)
 
     def ours() -> object:
         return tilting.solve_beta_for_kl(log_p, r, kl)

@@ -25,8 +25,7 @@
 
 namespace {
 
-// The ops that have a kernel on every device. One without a CUDA kernel is added to the CPU's table
-// alone: on CUDA tensors the reference then stands in for it.
+// Every op has a kernel on every device.
 void add_ops(torch::Library& table) {
   table.impl("adaptor_step", &aligndec::adaptor_step);
   table.impl("adaptor_score", &aligndec::adaptor_score);
@@ -39,6 +38,8 @@ void add_ops(torch::Library& table) {
   table.impl("segment_value", &aligndec::segment_value);
   table.impl("rescore", &aligndec::rescore);
   table.impl("combine_logits", &aligndec::combine_logits);
+  table.impl("tilt_stats", &aligndec::tilt_stats);
+  table.impl("tilt_solve", &aligndec::tilt_solve);
 }
 
 // Called when the module is imported, not when it is loaded: a schema that does not fit then is an
@@ -46,8 +47,6 @@ void add_ops(torch::Library& table) {
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
-  cpu.impl("tilt_stats", &aligndec::tilt_stats);
-  cpu.impl("tilt_solve", &aligndec::tilt_solve);
   if constexpr (aligndec::kWithCuda) {
     static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
     add_ops(cuda);

@@ -1,15 +1,17 @@
 """How the ops behave as CUDA calls: streams, graphs, devices, modes; results equal the CPU's."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 import torch
 from cases import DTYPES, SUMS, check_step, randn, rng, rows_of, uniforms
 from device_calls import CALLS, ONE, ROWS, SEVERAL, Inputs
+from tilt_rows import check_shared, check_solve, check_stats
 from torch import Tensor
 
 import aligndec as ad
-from aligndec import imh
+from aligndec import imh, tilting
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("native")]
 TOLERANCE = 1e-12
@@ -52,6 +54,34 @@ def test_every_call_of_chains() -> None:
             imh.chain(weight.cuda(), **there), imh.chain(weight, **chosen), strict=True
         ):
             assert torch.equal(mine.cpu(), other)
+
+
+@pytest.mark.parametrize("n", [7, 1024, 5000])  # by warps, and by groups of blocks
+def test_every_call_of_tilts(n: int) -> None:
+    """Also what the sanitizers run; as close to the reference as on the CPU."""
+
+    def there(op: str) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            moved = (x.cuda() if isinstance(x, Tensor) else x for x in given)
+            out = getattr(torch.ops.aligndec, op)(*moved)
+            return out.cpu() if isinstance(out, Tensor) else [x.cpu() for x in out]
+
+        return call
+
+    for dtype in (torch.float32, torch.float64):
+        check_stats(there("tilt_stats"), n, dtype)
+        check_solve(there("tilt_solve"), n, dtype)
+    for kind in (0, 1):
+        check_shared(there("tilt_solve"), n, kind, 0.4)
+
+
+def test_a_tilt_has_the_same_bits_every_time() -> None:
+    log_p, r = randn(3, 50257, 3).cuda(), randn(3, 50257, 4).cuda()
+    kl = torch.tensor([0.1, 1.0, 3.0], dtype=torch.float64, device="cuda")
+    first = tilting.solve_beta_for_kl(log_p, r, kl)
+    for _ in range(3):
+        again = tilting.solve_beta_for_kl(log_p, r, kl)
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 @pytest.mark.parametrize("name", CALLS)

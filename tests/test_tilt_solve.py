@@ -43,7 +43,7 @@ def test_the_root(
 
 
 @pytest.mark.parametrize("share", [1e-9, 1e-3, 0.5, 1 - 1e-6, 1 - 1e-9])
-@pytest.mark.parametrize("spread", [0.0, 3.0, 40.0])
+@pytest.mark.parametrize("spread", [0.0, 3.0, 40.0, 400.0])
 def test_wide_rows(share: float, spread: float) -> None:
     log_p = (torch.randn(60, dtype=torch.float64) * spread).log_softmax(0)
     r = torch.randn(60, dtype=torch.float64)
@@ -164,6 +164,17 @@ def test_rewards(row: tuple[Tensor, Tensor], share: float, low: bool) -> None:
     room = min(abs(wanted - mean), abs(edge - wanted))
     scale = abs(wanted) + (r.max() - r.min()).item()
     assert abs(float(exact.reward(s.beta.item()) - wanted)) <= 1e-9 * room + 1e-15 * scale
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.99])
+def test_rewards_of_laws_that_no_float64_holds(share: float) -> None:
+    log_p, r = torch.randn(2, 500, dtype=torch.float64)
+    log_p = log_p * 400
+    wanted = r.min() + share * (r.max() - r.min())
+    s = tilting.solve_beta_for_reward(log_p, r, wanted)
+    assert s.reward.item() == pytest.approx(wanted.item(), abs=1e-12)
+    true = Exact(log_p.tolist(), r.tolist()).reward(s.beta.item())
+    assert float(true) == pytest.approx(wanted.item(), abs=1e-9)
 
 
 def test_rewards_out_of_range() -> None:

@@ -32,6 +32,11 @@ class Exact:
         total = mp.fsum(weights)
         self.p, self.r = [w / total for w in weights], [b for _, b in pairs]
 
+    @property
+    def log_live(self) -> mpf:
+        """ln p{r > −inf}."""
+        return mp.log(mp.fsum(a for a, b in zip(self.p, self.r, strict=True) if b > -mp.inf))
+
     def law(self, beta: mpf) -> list[mpf]:
         live = [b for b in self.r if b > -mp.inf]
         best = max(live)

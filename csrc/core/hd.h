@@ -13,6 +13,13 @@
 #define ALIGNDEC_HD inline
 #endif
 
+// Templates over code that only the device has, when there is a device compiler.
+#if defined(__CUDACC__)
+#define ALIGNDEC_D __device__ __forceinline__
+#else
+#define ALIGNDEC_D ALIGNDEC_HD
+#endif
+
 // Before a loop of fixed length: unroll it, so that a loop around it can be vectorised.
 #if defined(__CUDACC__) || defined(__clang__)
 #define ALIGNDEC_UNROLL _Pragma("unroll")
@@ -40,6 +47,15 @@ ALIGNDEC_HD float fma32(float a, float b, float c) {
   return __fmaf_rn(a, b, c);
 #else
   return __builtin_fmaf(a, b, c);
+#endif
+}
+
+// The same in float64.
+ALIGNDEC_HD double fma64(double a, double b, double c) {
+#if defined(__CUDA_ARCH__)
+  return __fma_rn(a, b, c);
+#else
+  return __builtin_fma(a, b, c);
 #endif
 }
 

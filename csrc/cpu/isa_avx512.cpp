@@ -13,6 +13,7 @@
 #include "core/metropolis.h"
 #include "core/philox.h"
 #include "core/tilt.h"
+#include "core/tilt_groups.h"
 
 #pragma GCC push_options
 #pragma GCC diagnostic push

@@ -8,6 +8,7 @@
 #include "core/metropolis.h"
 #include "core/philox.h"
 #include "core/tilt.h"
+#include "core/tilt_groups.h"
 #include "cpu/isa.h"
 
 namespace aligndec::cpu::baseline {

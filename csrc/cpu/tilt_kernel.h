@@ -43,7 +43,7 @@ TiltRange tilt_range(const TiltInput<T>& in) {
 }
 
 template <class T>
-TiltMasses tilt_weigh(const TiltLaw<T>& law, double most) {
+core::TiltMasses tilt_weigh(const TiltLaw<T>& law, double most) {
   const double inf = __builtin_inf();
   const TiltInput<T>& in = law.input;
   Real top{}, rest{}, dead{}, first{}, second{};
@@ -66,7 +66,7 @@ TiltMasses tilt_weigh(const TiltLaw<T>& law, double most) {
       for (int64_t k = 0; k < left; ++k) law.p[i + k] = p[k];
     }
   }
-  return {total(top), total(rest), total(dead), total(first), total(second)};
+  return {{total(top), total(rest), total(dead)}, total(first), total(second)};
 }
 
 template <class T>
@@ -105,8 +105,8 @@ core::FarSums tilt_far(const TiltLaw<T>& law, double beta) {
 }
 
 template <class T>
-TiltDetail tilt_detail(const TiltLaw<T>& law, double beta, double shift, double centre,
-                       double mean) {
+core::TiltDetail tilt_detail(const TiltLaw<T>& law, double beta, double shift, double centre,
+                             double mean) {
   Real square{}, excess{}, drift{};
   for (int64_t i = 0; i < law.input.n; i += kWidth) {
     const Real p = load_some(law.p + i, law.input.n - i, 0.0), g = gap_at(law, i);
@@ -120,7 +120,31 @@ TiltDetail tilt_detail(const TiltLaw<T>& law, double beta, double shift, double 
   return {total(square) * law.norm, total(excess) * law.norm, total(drift) * law.norm};
 }
 
+// Masses to more than float64: the compiler forms the vectors.
+template <class T>
+core::WideMasses tilt_wide(const TiltInput<T>& in, const core::TiltGroups& groups) {
+  constexpr int kStretch = 32;
+  core::WideMasses sums;
+  double a[kStretch], y[kStretch], hi[kStretch], lo[kStretch];
+  for (int64_t i = 0; i < in.n; i += kStretch) {
+    const int count = static_cast<int>(in.n - i < kStretch ? in.n - i : kStretch);
+    for (int k = 0; k < count; ++k) {
+      a[k] = in.log_p ? static_cast<double>(in.log_p[i + k]) : 0.0;
+      y[k] = in.sign * static_cast<double>(in.r[i + k]);
+    }
+    for (int k = count; k < kStretch; ++k) a[k] = y[k] = -__builtin_inf();
+    for (int k = 0; k < kStretch; ++k) {
+      const core::DoubleDouble w = core::WideMasses::mass(groups, a[k], y[k]);
+      hi[k] = w.hi;
+      lo[k] = w.lo;
+    }
+    for (int k = 0; k < count; ++k) sums.count(groups, y[k], {hi[k], lo[k]});
+  }
+  return sums;
+}
+
 template <class T>
 TiltKernel<T> make_tilt_kernel() {
-  return {&tilt_range<T>, &tilt_weigh<T>, &tilt_near<T>, &tilt_far<T>, &tilt_detail<T>};
+  return {&tilt_wide<T>, &tilt_range<T>, &tilt_weigh<T>,
+          &tilt_near<T>, &tilt_far<T>,   &tilt_detail<T>};
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/tilt.h"
+#include "core/tilt_groups.h"
 
 namespace aligndec::cpu {
 
@@ -28,23 +29,16 @@ struct TiltRange {
   double best, worst;  // of the rewards > -inf of those; inf and -inf when there are none
 };
 
-// Masses relative to exp(most), and the first two moments of the gap.
-struct TiltMasses {
-  double top, rest, dead, first, second;
-};
-
-struct TiltDetail {
-  double square, excess, drift;  // sums of p e^x (g-m)^2, p (e^y - 1 - y), p (g-c); y = beta (g-c)
-};
-
 template <class T>
 struct TiltKernel {
+  core::WideMasses (*wide)(const TiltInput<T>&, const core::TiltGroups&);
   TiltRange (*range)(const TiltInput<T>&);
-  // Writes p = exp(log_p - most), not normalised.
-  TiltMasses (*weigh)(const TiltLaw<T>&, double most);
+  // Writes p = exp(log_p - most), not normalised; masses relative to exp(most).
+  core::TiltMasses (*weigh)(const TiltLaw<T>&, double most);
   core::NearSums (*near)(const TiltLaw<T>&, double beta, double shift, double centre);
   core::FarSums (*far)(const TiltLaw<T>&, double beta);
-  TiltDetail (*detail)(const TiltLaw<T>&, double beta, double shift, double centre, double mean);
+  core::TiltDetail (*detail)(const TiltLaw<T>&, double beta, double shift, double centre,
+                             double mean);
 };
 
 }  // namespace aligndec::cpu

@@ -13,6 +13,7 @@ constexpr int kBins = 2048;                // of a histogram of masses
 constexpr int kList = 1024;                // candidates that a block keeps aside
 constexpr int kGradientsPerThread = 4;     // of a row of gradients
 constexpr int kChainThreads = 256;         // in a block that runs chains
+constexpr int kWarpRow = 1024;             // outcomes of a row that a warp tilts
 constexpr int kEntryThreads = 128;         // where a thread or a warp works alone
 
 }  // namespace aligndec::cuda

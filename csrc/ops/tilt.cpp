@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include "checks.h"
+#include "device.h"
 #include "launch/tilt.h"
 
 namespace aligndec {
@@ -42,7 +43,7 @@ Tensor tilt_stats(const std::optional<Tensor>& log_p, const Tensor& r, const Ten
   args.beta = beta.const_data_ptr<double>();
   args.count = beta.size(1);
   args.out = out.mutable_data_ptr<double>();
-  cpu::launch_tilt_stats(args);
+  launch<cpu::launch_tilt_stats, cuda::launch_tilt_stats>(r, args);
   return out;
 }
 
@@ -64,7 +65,12 @@ std::tuple<Tensor, Tensor> tilt_solve(const std::optional<Tensor>& log_p, const 
   args.shared = shared;
   args.values = values.mutable_data_ptr<double>();
   args.flags = flags.mutable_data_ptr<int64_t>();
-  cpu::launch_tilt_solve(args);
+  Tensor workspace;
+  if (shared && r.is_cuda()) {
+    workspace = at::empty({r.size(0), kTiltStateDoubles}, target.options());
+    args.workspace = workspace.mutable_data_ptr<double>();
+  }
+  launch<cpu::launch_tilt_solve, cuda::launch_tilt_solve>(r, args);
   return {values, flags};
 }
 

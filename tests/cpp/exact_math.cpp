@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/double_double.h"
 #include "core/draw.h"
 #include "core/exp.h"
 #include "core/exp64.h"
@@ -188,6 +189,10 @@ int dump_any(const std::string& what, const char* in, const char* out) {
   } else if (what == "target") {
     dump<std::array<u64, 2>, u64>(in, out,
                                   [](const auto& x) { return core::draw_target(x[0], x[1]); });
+  } else if (what == "wide_exp") {
+    dump<core::DoubleDouble, core::DoubleDouble>(in, out, core::wide_exp);
+  } else if (what == "wide_log1p") {
+    dump<core::DoubleDouble, core::DoubleDouble>(in, out, core::wide_log1p);
   } else if (what == "ceil") {
     dump<Scaled, u64>(in, out, [](const Scaled& x) { return core::ceil_scaled(x.p, x.mass); });
   } else {

@@ -13,6 +13,7 @@ constexpr int kBins = 64;
 constexpr int kList = 16;
 constexpr int kGradientsPerThread = 2;
 constexpr int kChainThreads = 96;
+constexpr int kWarpRow = 40;
 constexpr int kEntryThreads = 64;
 
 }  // namespace aligndec::cuda
