@@ -1,4 +1,8 @@
-"""Selection from pools of scored samples: one index per pool, reproducible by seed."""
+"""Selection from pools of scored samples: one index per pool, reproducible by seed.
+
+Pools of different sizes become one tensor when the short ones are filled up with −inf at the end:
+every selector with a beta > 0, or without one, then returns what it returns for each pool as it is.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ def select(rewards: Tensor, *, n: int | None = None, seed: int = 0) -> Tensor:
     Parameters
     ----------
     rewards : Tensor
-        Floating-point [..., M], −inf allowed.
+        Floating-point [..., M], −inf allowed: also what fills up a shorter pool.
     n : int, optional
         Only the first n of each pool, in [1, M]; default all.
     seed : int

@@ -13,6 +13,7 @@ from aligndec._axes import new_axes
 from aligndec._bon_bounds import kl_bound
 from aligndec._bon_law import kl, pmf
 from aligndec._frontier import Frontier
+from aligndec._replicates import at_a_time
 from aligndec._tilt_checks import tensor_of
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ def bootstrap_mean(values: Tensor, level: float = 0.95, seed: int = 0) -> tuple[
     """Percentile interval of the mean of values [P], resampled with replacement."""
     n = len(values)
     generator = torch.Generator().manual_seed(seed)
-    index = torch.randint(n, (_RESAMPLES, n), generator=generator)
-    means = values.double().cpu()[index].mean(1)
+    pool, parts = values.double().cpu(), []
+    for some in at_a_time(_RESAMPLES, n):
+        parts.append(pool[torch.randint(n, (some, n), generator=generator)].mean(1))
+    means = torch.cat(parts)
     tail = (1 - level) / 2
     low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return low, high

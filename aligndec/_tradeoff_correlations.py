@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aligndec._columns import at_least, whole
+from aligndec._replicates import at_a_time
 from aligndec._tradeoff_checks import number, series
 from aligndec._tradeoff_levels import fisher_interval, levels
 
@@ -18,9 +19,6 @@ __all__ = [
     "correlation_intervals",
     "correlations",
 ]
-
-_CHUNK = 1 << 18
-"""Rows correlated at a time."""
 
 Adjust = Literal["none", "per_token", "length"]
 
@@ -149,10 +147,10 @@ def correlation_intervals(
     counts = labels.bincount()
     start, size = (v.repeat_interleave(counts) for v in (counts.cumsum(0) - counts, counts))
     seen = []
-    for some in torch.split(torch.arange(n_bootstrap), max(1, _CHUNK // rows)):
-        uniform = torch.rand(len(some), rows, dtype=torch.float64, generator=generator)
+    for some in at_a_time(n_bootstrap, rows):
+        uniform = torch.rand(some, rows, dtype=torch.float64, generator=generator)
         redrawn = order[start + (uniform.to(size.device) * size).long()].flatten()
-        seen.append(levels(columns[:, redrawn], labels[redrawn], schemes, len(some)))
+        seen.append(levels(columns[:, redrawn], labels[redrawn], schemes, some))
     ends = fisher_interval(levels(columns, labels, schemes)[0], torch.cat(seen), level)
     return CorrelationIntervals(ends[0], ends[1:-2], ends[-2], ends[-1])
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from aligndec._columns import at_least, whole
+from aligndec._replicates import at_a_time
 from aligndec._tradeoff_checks import number, series
 from aligndec._tradeoff_correlations import (
     Correlation,
@@ -58,9 +59,6 @@ __all__ = [
     "typical_mask",
     "varentropy",
 ]
-
-_CHUNK = 1 << 22
-"""Counts held at a time: 32 MiB."""
 
 
 def secret_reward(log_aligned: Tensor, log_prior: Tensor, beta: float = 1.0) -> Tensor:
@@ -118,9 +116,8 @@ def bootstrap_corpora(values: Tensor, *, n_corpora: int, corpus_size: int, seed:
     # The stream of a RandomState is frozen, that of numpy's newer generators is not.
     random = np.random.RandomState([key & 0xFFFFFFFF, key >> 32])
     uniform = np.full(len(table), 1.0 / len(table))
-    chunks, at_a_time = [], max(1, _CHUNK // len(table))
-    for start in range(0, n_corpora, at_a_time):
-        some = min(at_a_time, n_corpora - start)
+    chunks = []
+    for some in at_a_time(n_corpora, len(table)):
         counts = torch.from_numpy(random.multinomial(corpus_size, uniform, some))
         chunks.append(counts.to(table) @ table / corpus_size)
     return torch.cat(chunks)

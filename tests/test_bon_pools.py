@@ -159,3 +159,20 @@ BAD = [
 def test_refusals(call: object, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=rf"^best_of_n\.{message}"):
         call()
+
+
+def test_short_pools_are_filled_up_with_what_is_never_chosen() -> None:
+    size = torch.randint(1, 9, (300,))
+    inside = torch.arange(8) < size[:, None]
+    r = torch.where(inside, torch.randn(300, 8).double().round(), -INF)
+    filled = torch.cat([r, torch.full((300, 5), -INF, dtype=torch.float64)], 1)
+    for selector in (
+        best_of_n.select,
+        lambda x: best_of_n.soft_select(x, 0.7),
+        lambda x: best_of_n.poisson_select(x, 2.5),
+        lambda x: best_of_n.rejection_select(x, 0.7, 4.0),
+    ):
+        chosen = selector(r)
+        assert torch.equal(chosen, selector(filled))
+        assert (chosen < size).all()
+        assert chosen.unique().numel() > 5

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aligndec import imh
+from aligndec._replicates import at_a_time
 from aligndec._tradeoff_levels import fisher_interval
 from aligndec.adaptors import Adaptor
 from aligndec.cli.schemes import Scheme
@@ -143,10 +144,13 @@ def _redrawn_centres(found: list[StudiedScheme], law: str, beta: float, seed: in
     for studied in found:
         weight = studied.pool.log_weight(law, studied.scheme.temperature, beta)
         values = studied.pool.values()
-        index = torch.randint(weight.shape[1], (_REPLICATES, *weight.shape), generator=generator)
-        again = weight.expand(index.shape).gather(-1, index)
-        wide = index[..., None].expand(*index.shape, values.shape[-1])
-        out.append(weighted_means(again, values.expand(wide.shape).gather(-2, wide)))
+        parts = []
+        for some in at_a_time(_REPLICATES, values.numel()):
+            index = torch.randint(weight.shape[1], (some, *weight.shape), generator=generator)
+            again = weight.expand(index.shape).gather(-1, index)
+            wide = index[..., None].expand(*index.shape, values.shape[-1])
+            parts.append(weighted_means(again, values.expand(wide.shape).gather(-2, wide)))
+        out.append(torch.cat(parts))
     return torch.stack(out, 1)
 
 
