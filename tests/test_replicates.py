@@ -1,6 +1,7 @@
 """Resampling a few replicates at a time: the same numbers, and memory that does not grow."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,15 @@ def of_correlations(rows: int) -> Tensor:
     return torch.stack([interval.string, *interval.within, interval.between, interval.pooled])
 
 
-CASES = [of_mean, of_corpora, of_correlations]
+def of_centres(rows: int) -> Tensor:
+    study = pytest.importorskip("aligndec.cli.study_results", exc_type=ImportError)
+    weight, values = torch.randn(2, rows // 2).double(), torch.randn(2, rows // 2, 3).double()
+    pool = SimpleNamespace(log_weight=lambda *_: weight, values=lambda: values)
+    found = [SimpleNamespace(pool=pool, scheme=SimpleNamespace(temperature=1.0))] * 2
+    return study._redrawn_centres(found, "aligned", 1.0, seed=2)
+
+
+CASES = [of_mean, of_corpora, of_correlations, of_centres]
 
 
 @pytest.mark.parametrize("case", CASES)
