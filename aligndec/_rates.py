@@ -61,7 +61,7 @@ def rate_function(
     Parameters
     ----------
     log_p, r, beta
-        As in `cgf`; beta may be ±inf.
+        As in `cgf`; beta multiplies the reward and may be ±inf.
     t : float or Tensor
         [...], mean reward per token.
 

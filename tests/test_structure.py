@@ -1,6 +1,7 @@
 """Rules of the tree: layers, sizes, names, documentation."""
 
 import dataclasses
+import inspect
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import aligndec as ad
+from aligndec import asymptotics, best_of_n, tilting
 
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
@@ -144,6 +146,19 @@ def test_public_names() -> None:
     fused = {"Adaptor", "Step", "SequenceState", "sample", "score", "score_grid", "kept_mask"}
     others = {"pack", "use_backend", "build_info", "BadLogitsError", "reference"}
     assert fused | others <= set(ad.__all__)
+
+
+def test_every_beta_says_what_it_multiplies() -> None:
+    """Two conventions are in use for one letter: each function names its own."""
+    found = 0
+    for module in (asymptotics, best_of_n, tilting):
+        for name in module.__all__:
+            item = getattr(module, name)
+            if not inspect.isfunction(item) or "beta" not in inspect.signature(item).parameters:
+                continue
+            found += 1
+            assert "multiplies" in (item.__doc__ or ""), f"{module.__name__}.{name}"
+    assert found >= 9
 
 
 # Written in pieces, so that this file is not its own finding.
