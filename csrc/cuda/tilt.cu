@@ -56,8 +56,7 @@ class Together {
       : args_(args), storage_(storage) {
     if (block::thread() == 0) storage.exchange.phase = 0;
     const double sign = args.kind == TiltKind::kKlMax ? 1.0 : -1.0;
-    const double span = over<Largest>([&](Largest& most, int64_t row, TiltState& state) {
-                          state = TiltState(TiltSums(args_.batch, row, TiltTeam(nullptr)));
+    const double span = over<Largest, true>([&](Largest& most, int64_t, TiltState& state) {
                           state.scan(sign);
                           most.add({state.span()});
                         }).value;
@@ -90,13 +89,14 @@ class Together {
   }
 
  private:
-  // Calls f(row, state) for each row of this warp.
-  template <class F>
+  // Calls f(row, state) for each row of this warp; the first time without a state to go on from.
+  template <bool first_time = false, class F>
   __device__ void visit(F f) const {
     auto* const states = reinterpret_cast<TiltState*>(args_.workspace);
     const int64_t first = int64_t{block::rank()} * kWarps + block::warp();
     for (int64_t row = first; row < args_.batch.rows; row += int64_t{block::peers()} * kWarps) {
-      TiltState state = states[row];
+      TiltState state(TiltSums(args_.batch, row, TiltTeam(nullptr)));
+      if (!first_time) state = states[row];
       f(row, state);
       block::sync_warp();
       if (block::lane() == 0) states[row] = state;
@@ -104,10 +104,10 @@ class Together {
     }
   }
   // Sums by f(sums, row, state) over the rows.
-  template <class Sums, class F>
+  template <class Sums, bool first_time = false, class F>
   __device__ Sums over(F f) const {
     Sums mine;
-    visit([&](int64_t row, TiltState& state) { f(mine, row, state); });
+    visit<first_time>([&](int64_t row, TiltState& state) { f(mine, row, state); });
     Sums& total = in_slot<Sums>(storage_.total);
     sum_of_warps(storage_.exchange, mine, total);
     return total;
