@@ -32,7 +32,8 @@ struct TiltGroups {
     }
   }
   ALIGNDEC_HD void add(const TiltGroups& o) {
-    const bool beaten = best<o.best, beats = best> o.best;
+    const bool beaten = best < o.best;
+    const bool beats = best > o.best;
     rest = fmax(fmax(rest, o.rest), beaten ? top : beats ? o.top : -INFINITY);
     top = beaten ? o.top : beats ? top : fmax(top, o.top);
     best = fmax(best, o.best);
