@@ -14,12 +14,12 @@ __all__ = ["Branches", "branched_attention"]
 class Branches:
     """Row i continues prefix `owner[i]` of b; up to `width` rows continue the same one.
 
-    `place[i]` is the row's place in a table [b · width].
+    `place[i]` is the row's place in a table [b · width]; None: rows and places are the same.
     """
 
     b: int
     owner: Tensor
-    place: Tensor
+    place: Tensor | None
     width: int
 
     @classmethod
@@ -30,20 +30,24 @@ class Branches:
         rank = torch.empty_like(owner)
         rank[order] = torch.arange(len(owner), device=owner.device) - start[owner[order]]
         width = int(count.max())
-        return cls(b, owner, owner * width + rank, width)
+        place = owner * width + rank
+        same = torch.equal(place, torch.arange(b * width, device=owner.device))
+        return cls(b, owner, None if same else place, width)
 
     def together(self, x: Tensor) -> Tensor:
         """[rows, h, m, n] as [b, h, width · m, n]; places without a row hold 0."""
         _, h, m, n = x.shape
-        table = x.new_zeros(self.b * self.width, h, m, n)
-        table[self.place.to(x.device)] = x
-        return table.view(self.b, self.width, h, m, n).transpose(1, 2).flatten(2, 3)
+        if self.place is not None:
+            table = x.new_zeros(self.b * self.width, h, m, n)
+            table[self.place.to(x.device)] = x
+            x = table
+        return x.view(self.b, self.width, h, m, n).transpose(1, 2).flatten(2, 3)
 
     def apart(self, x: Tensor) -> Tensor:
         """Undo `together`."""
         b, h, wide, n = x.shape
         table = x.view(b, h, self.width, wide // self.width, n).transpose(1, 2).flatten(0, 1)
-        return table[self.place.to(x.device)]
+        return table if self.place is None else table[self.place.to(x.device)]
 
 
 def branched_attention(

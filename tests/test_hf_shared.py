@@ -139,21 +139,22 @@ def test_shared_states_join():
 
 
 @pytest.mark.parametrize("mask", ["none", "bool", "float", "heads"])
+@pytest.mark.parametrize("owner", [(2, 0, 2, 1, 2), (0, 0, 1, 1, 2, 2)])
 @pytest.mark.parametrize(("heads", "length"), [(4, 1), (12, 1), (12, 3)])
-def test_attention_is_torchs(heads, length, mask):
-    """Ragged branches, grouped heads, all kinds of masks, in float64."""
+def test_attention_is_torchs(heads, length, owner, mask):
+    """Ragged and even branches, grouped heads, all kinds of masks, in float64."""
     torch.manual_seed(heads + length)
-    owner, p, own = torch.tensor([2, 0, 2, 1, 2]), 33, length + 1
+    owner, rows, p, own = torch.tensor(owner), len(owner), 33, length + 1
     layer = shared._SharedLayer({n: torch.randn(3, 4, p, 8).double() for n in ("keys", "values")})
     layer.branches = Branches.of(owner, 3)
-    new = [torch.randn(5, 4, own, 8).double() for _ in range(2)]
+    new = [torch.randn(rows, 4, own, 8).double() for _ in range(2)]
     keys, values = layer.update(*new)
     prefix = layer.prefix
     whole = [
         torch.cat([prefix[n][owner], x], 2) for n, x in zip(("keys", "values"), new, strict=True)
     ]
-    query = torch.randn(5, heads, length, 8).double()
-    allowed = torch.rand(5, heads if mask == "heads" else 1, length, p + own) < 0.7
+    query = torch.randn(rows, length, heads, 8).double().transpose(1, 2)
+    allowed = torch.rand(rows, heads if mask == "heads" else 1, length, p + own) < 0.7
     attn_mask = {"none": None, "bool": allowed, "heads": allowed}.get(mask, allowed.log().double())
     sdpa = torch.nn.functional.scaled_dot_product_attention
     ours = sdpa(query, keys, values, attn_mask=attn_mask, scale=0.3, enable_gqa=True)
