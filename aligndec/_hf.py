@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,8 @@ class HFCausalLM:
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
         # An unsupported kind is refused here, not at the first select.
         kinds = {type(layer).__name__ for layer in self._new_cache().layers}
-        if kinds <= {"GrowingLayer"} and self._cache_name == "past_key_values":
+        self._own_layers = kinds <= {"GrowingLayer"} and self._cache_name == "past_key_values"
+        if self._own_layers:
             self.join = self._join
 
     @property
@@ -176,8 +178,15 @@ class HFCausalLM:
         kwargs[self._cache_name] = state.cache
         if "logits_to_keep" in self._accepts:
             kwargs["logits_to_keep"] = keep
-        out = self.model(input_ids=ids, use_cache=True, return_dict=True, **kwargs)
-        return out.logits[:, -keep:]  # type: ignore[no-any-return]
+        # Where no gradient is wanted, inference mode spares every small operation its bookkeeping.
+        # Only our own layers know what to do with such tensors when a gradient is wanted later.
+        outside = torch.is_inference_mode_enabled()
+        spare = self._own_layers and not torch.is_grad_enabled() and not outside
+        with torch.inference_mode() if spare else nullcontext():
+            out = self.model(input_ids=ids, use_cache=True, return_dict=True, **kwargs)
+            logits: Tensor = out.logits[:, -keep:]
+        # A tensor made in inference mode could not be used beside gradients later.
+        return logits.clone() if spare else logits
 
     def _special(self, kind: str) -> tuple[int, ...]:
         """Return the model's own eos or pad ids: generation config first, then config."""

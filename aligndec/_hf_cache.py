@@ -58,7 +58,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         length = old.shape[-2] if old.numel() else 0
         total = length + new.shape[-2]
         room: Tensor | None = vars(self).get(f"{name}_room")
-        if room is None or total > room.shape[-2] or not _is_head(old, room):
+        if room is None or total > room.shape[-2] or not (_is_head(old, room) and _writable(room)):
             room = self._allocate(name, new, new.shape[0], total)
             if length:
                 room[..., :length, :] = old
@@ -70,6 +70,11 @@ def _is_head(part: Tensor, room: Tensor) -> bool:
     """Whether `part` is the first columns of `room`."""
     same = part.data_ptr() == room.data_ptr() and part.stride() == room.stride()
     return same and part.shape[0] == room.shape[0]
+
+
+def _writable(x: Tensor) -> bool:
+    """Whether the present mode may write into `x`."""
+    return torch.is_inference_mode_enabled() or not x.is_inference()
 
 
 def copy_layer(layer: Any) -> Any:

@@ -152,3 +152,21 @@ def test_the_cache_grows_in_place_and_copies_do_not_share_it():
     whole = torch.cat([whole, torch.tensor([3, 5])[:, None].expand(2, 60)], 1)
     want, _ = lm.prefill(whole, torch.ones_like(whole, dtype=torch.bool))
     torch.testing.assert_close(a, want, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_state_made_without_gradients_goes_on_with_them(frozen):
+    model = tiny("Llama").requires_grad_(not frozen)
+    lm, ids = HFCausalLM(model), torch.arange(3, 11).view(2, 4)
+    with torch.no_grad():
+        logits, state = lm.prefill(ids, torch.ones_like(ids, dtype=torch.bool))
+        before, state = lm.step(ids[:, 0], state)
+    assert not logits.is_inference()
+    weight = torch.ones(V, requires_grad=True)
+    (logits * weight).sum().backward()
+    assert torch.equal(weight.grad, logits.sum(0))
+    after, _ = lm.step(ids[:, 1], state)
+    assert after.requires_grad != frozen
+    whole = model(torch.cat([ids, ids[:, :2]], 1)).logits
+    torch.testing.assert_close(before, whole[:, -2].detach(), atol=2e-5, rtol=0)
+    torch.testing.assert_close(after, whole[:, -1], atol=2e-5, rtol=0)
