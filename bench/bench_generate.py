@@ -5,8 +5,8 @@
 Both read the same eight left-padded prompts, sample with top_p 0.9 alone and write 64 tokens per
 string. The model's forward is timed inside the very runs that are compared, so that the share of
 everything else is exact for each of them. Only what is outside of the forward can be gained, and
-reading the weights from memory is most of the forward: the same two programs are further apart in
-speed where memory is fast. `outside` compares what does not depend on it.
+matrix products of eight rows are most of the forward: the same two programs are further apart in
+speed where these are fast. `outside` compares what does not depend on it.
 """
 
 import functools
