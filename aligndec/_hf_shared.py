@@ -28,6 +28,9 @@ SHARED_FROM = 32
 SHARED_BY = 2
 """Rows that a prefix must have on average."""
 
+# By the branches that a layer had: the prefixes that stay in use, and who continues them then.
+_Plans = dict[int, tuple[Tensor, Branches | None]]
+
 
 class _SharedLayer(GrowingLayer):
     """`keys` and `values` are the rows' own columns; None as `branches`: they are whole."""
@@ -159,32 +162,37 @@ def gather_layers(layers: Sequence[Any], index: Tensor) -> list[Any]:
     index : Tensor
         int64 [rows]; may repeat rows and leave some out.
     """
-    plans: dict[int, tuple[Tensor, Branches]] = {}  # layers that branch alike share one
+    plans: _Plans = {}  # layers that branch alike share one
     return [_gather(layer, index, plans) for layer in layers]
 
 
-def _gather(layer: Any, index: Tensor, plans: dict[int, tuple[Tensor, Branches]]) -> Any:
+def _gather(layer: Any, index: Tensor, plans: _Plans) -> Any:
     branches: Branches | None = getattr(layer, "branches", None)
     if branches is None and not _may_share(layer):
         return _reordered(layer, index)
     if id(branches) not in plans:
         owner = index if branches is None else branches.owner[index]
         used, owner = torch.unique(owner, return_inverse=True)
-        plans[id(branches)] = used, Branches.of(owner, len(used))
+        share = branches is not None or _many(owner, used)
+        plans[id(branches)] = used, Branches.of(owner, len(used)) if share else None
     used, after = plans[id(branches)]
-    many = len(index) >= SHARED_BY * len(used)
-    if branches is not None:
-        new = _reordered(layer, index)
-    elif many:
+    if after is None:
+        return _reordered(layer, index)
+    if branches is None:
         new = _SharedLayer({"keys": layer.keys, "values": layer.values})
     else:
-        return _reordered(layer, index)
+        new = _reordered(layer, index)
     if len(used) < len(new.prefix["keys"]):
         new.prefix = {name: x[used.to(x.device)] for name, x in new.prefix.items()}
     new.branches = after
-    if not many:
+    if not _many(index, used):
         new.join()
     return new
+
+
+def _many(rows: Tensor, used: Tensor) -> bool:
+    """Whether the rows are so many for the prefixes they use that sharing pays."""
+    return len(rows) >= SHARED_BY * len(used)
 
 
 def _may_share(layer: Any) -> bool:
