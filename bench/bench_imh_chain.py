@@ -14,7 +14,7 @@ import command
 import pytest
 import torch
 from interleave import REPEATS, interleave
-from report import Load, Row
+from report import Row
 from suite import LIMITS, THREADS, Limit
 from torch import Tensor
 
@@ -94,12 +94,9 @@ def test_time(against: str, bits: str, threads: int, benchmark, rows: list[Row])
     benchmark.pedantic(ours, rounds=5, warmup_rounds=1)
 
 
-def main() -> int:
-    options = command.parser(__doc__, REPEATS).parse_args()
-    load = Load()
-    rows = [measure(*case, options.repeats)[0] for case in CASES]
-    return command.conclude(rows, load, options.json)
+def all_rows(repeats: int) -> list[Row]:
+    return [measure(*case, repeats)[0] for case in CASES]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(__doc__, REPEATS, all_rows))

@@ -15,7 +15,7 @@ import command
 import pytest
 import torch
 from interleave import Timing, interleave
-from report import Load, Row
+from report import Row
 from suite import LIMITS, THREADS, Limit
 from torch import Tensor
 
@@ -91,12 +91,9 @@ def test_time(threads: int, benchmark, rows: list[Row]) -> None:
     benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
 
 
-def main() -> int:
-    options = command.parser(__doc__, REPEATS).parse_args()
-    load = Load()
-    rows = [row for threads in THREADS for row in measure(threads, options.repeats)[0]]
-    return command.conclude(rows, load, options.json)
+def all_rows(repeats: int) -> list[Row]:
+    return [row for threads in THREADS for row in measure(threads, repeats)[0]]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(__doc__, REPEATS, all_rows))

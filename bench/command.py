@@ -1,12 +1,12 @@
 """What the bench scripts share as commands: their options, and how they end."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from report import Load, Row, save, show
 
-__all__ = ["conclude", "parser"]
+__all__ = ["conclude", "parser", "run"]
 
 
 def parser(doc: str, repeats: int, unit: str = "turns per ratio") -> argparse.ArgumentParser:
@@ -25,3 +25,10 @@ def conclude(rows: Sequence[Row], load: Load, json: Path | None) -> int:
         save(json, rows, load)
         print(f"wrote {json}")
     return 0
+
+
+def run(doc: str, repeats: int, measured: Callable[[int], Sequence[Row]]) -> int:
+    """Run a script without options of its own: `measured(repeats)` returns its rows."""
+    options = parser(doc, repeats).parse_args()
+    load = Load()
+    return conclude(measured(options.repeats), load, options.json)
