@@ -2,6 +2,7 @@
 
 A model is anything with the members of `StepLM`. `HFCausalLM` wraps a transformers model with
 its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the whole prefix.
+`prepack` makes a torch model faster on a CPU.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 
 from aligndec._hf import HFCausalLM
+from aligndec._prepack import prepack
 from aligndec._prompts import token_ids
 
-__all__ = ["FunctionLM", "HFCausalLM", "StepLM", "as_step_lm"]
+__all__ = ["FunctionLM", "HFCausalLM", "StepLM", "as_step_lm", "prepack"]
 
 
 @runtime_checkable

@@ -147,11 +147,11 @@ def _sentences(results: Results, generate: Results | None) -> list[str]:
     for row in generate.record["rows"] if generate else ():
         if row["section"] == "generate, speed":
             tokens = row["shape"][0] * row["shape"][1]
-            share = generate.find(row["threads"], "whole step")
+            share = generate.find(row["threads"], "whole step", adaptor=row["adaptor"])
             lines.append(
-                f"- `generate`, SmolLM2-135M, top_p 0.9, {row['shape'][0]} prompts, "
+                f"- `generate`, SmolLM2-135M, {row['adaptor']}, {row['shape'][0]} prompts, "
                 f"{row['threads']} thread(s): "
-                f"{tokens / row['ours']:.0f} tokens/s, `model.generate` "
+                f"{tokens / row['ours']:.0f} tokens/s, `{row['against']}` "
                 f"{tokens / row['theirs']:.0f} ({row['ratio']:.2f} ×); outside of the model's "
                 f"forward {100 * share['ratio']:.1f} % of the time."
             )

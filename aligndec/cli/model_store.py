@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from aligndec.cli.console import CliError
+from aligndec.models import prepack
 
 __all__ = [
     "INSTALL",
@@ -45,6 +46,12 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     source: str
+
+    def prepacked(self) -> LoadedModel:
+        """Return it ready for many steps: weights in blocks, where torch has oneDNN."""
+        if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            return self
+        return replace(self, model=prepack(self.model))
 
 
 def cache_dir() -> Path:

@@ -106,7 +106,7 @@ class _Source:
             weights, self.name = {"table": self.model.table}, "toy model over words"
         else:
             with console.status("Loading the model"):
-                loaded = model_store.load(model)
+                loaded = model_store.load(model).prepacked()
             self.model, self.tokenizer = loaded.model, loaded.tokenizer
             weights, self.name = loaded.model.state_dict(), model or model_store.PACKAGE
         self.digest = tensor_digest(weights)

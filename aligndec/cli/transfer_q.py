@@ -85,4 +85,4 @@ def _load(model: str | None) -> model_store.LoadedModel:
     """Load a model; `toy` is the small built-in one."""
     if model == "toy":
         return model_store.LoadedModel(*toy_model(), source="toy model over words")
-    return model_store.load(model)
+    return model_store.load(model).prepacked()
