@@ -93,4 +93,4 @@ def branched_attention(
     weights = weights.to(query.dtype).view(rows, h, -1, columns)
     on_prefix, on_own = weights.tensor_split((prefix[0].shape[-2],), -1)
     out: Tensor = branches.apart(branches.together(on_prefix) @ prefix[1]) + on_own @ own[1]
-    return out.view(rows, heads, length, -1)
+    return out.reshape(rows, heads, length, -1)  # a table of one prefix is no contiguous one

@@ -85,6 +85,18 @@ def run(lm, by, monkeypatch, lengths):
     return out, (branched, fewer, wider, back)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_of_one_prompt(kind, monkeypatch):
+    lm = HFCausalLM(tiny(kind))
+    _, state = lm.prefill(*prompts((40,)))
+    tokens, out = torch.arange(5) + 3, []
+    for by in (2, 10**9):
+        monkeypatch.setattr(shared, "SHARED_BY", by)
+        rows = lm.select(state, torch.zeros(5, dtype=torch.int64))
+        out.append(torch.stack([lm.step(tokens, rows)[0] for _ in range(3)]))
+    torch.testing.assert_close(*out, **TOL)
+
+
 @pytest.mark.parametrize("lengths", [(40, 40), (40, 33)])
 @pytest.mark.parametrize("kind", ["Llama", "GPT2", "Lfm2", "Bloom"])
 def test_shared_rows_are_gathered_rows(kind, lengths, monkeypatch):
@@ -139,14 +151,14 @@ def test_shared_states_join():
 
 
 @pytest.mark.parametrize("mask", ["none", "bool", "float", "heads"])
-@pytest.mark.parametrize("owner", [(2, 0, 2, 1, 2), (0, 0, 1, 1, 2, 2)])
+@pytest.mark.parametrize("owner", [(2, 0, 2, 1, 2), (0, 0, 1, 1, 2, 2), (0, 0, 0)])
 @pytest.mark.parametrize(("heads", "length"), [(4, 1), (12, 1), (12, 3)])
 def test_attention_is_torchs(heads, length, owner, mask):
     """Ragged and even branches, grouped heads, all kinds of masks, in float64."""
     torch.manual_seed(heads + length)
-    owner, rows, p, own = torch.tensor(owner), len(owner), 33, length + 1
-    layer = shared._SharedLayer({n: torch.randn(3, 4, p, 8).double() for n in ("keys", "values")})
-    layer.branches = Branches.of(owner, 3)
+    owner, rows, p, own, b = torch.tensor(owner), len(owner), 33, length + 1, int(max(owner)) + 1
+    layer = shared._SharedLayer({n: torch.randn(b, 4, p, 8).double() for n in ("keys", "values")})
+    layer.branches = Branches.of(owner, b)
     new = [torch.randn(rows, 4, own, 8).double() for _ in range(2)]
     keys, values = layer.update(*new)
     prefix = layer.prefix
