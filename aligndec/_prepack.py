@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 __all__ = ["prepack"]
 
@@ -24,10 +25,12 @@ def prepack(model: _Module) -> _Module:
     differ from the given module's in their last bits, as they do between batch sizes.
 
     Parameters and buffers are shared with `model`; the blocks come on top (as large as the weights
-    of the linear layers). A weight that was changed by an optimizer, `load_state_dict`, `to` or an
-    assignment is packed again when it is next used; one that was written through `.data` is not
-    noticed. Where gradients are wanted, under autocast, in `torch.compile`, and after a move to
-    another device or dtype a layer computes as it did before.
+    of the linear layers). A weight that was changed by `load_state_dict`, `to`, an assignment or an
+    operation in place is packed again when it is next used. What torch keeps no record of (the step
+    of a fused optimizer, a write through `.data` as when a LoRA is merged) shows in eight of the
+    weight's elements, spread over it: a change that leaves these alone is not noticed. Where
+    derivatives are wanted, under autocast, in `torch.compile`, in transforms of `torch.func`, and
+    after a move to another device or dtype a layer computes as it did before.
 
     Parameters
     ----------
@@ -98,16 +101,23 @@ class _Packed(NamedTuple):
 
     weight: Tensor
     version: int
+    some: Tensor
+    before: Tensor
     blocks: Tensor
 
     @classmethod
     def of(cls, weight: Tensor) -> _Packed:
-        alias = weight.detach()
+        alias, version = weight.detach(), _version(weight)
+        rows, columns = (-(-size // _SOME) for size in alias.shape)
+        some = alias[::rows, ::columns].diagonal()
+        before = some.clone()  # read first: a write during the packing is not missed
         blocks = torch.ops.mkldnn._reorder_linear_weight(alias.contiguous())
-        return cls(alias, _version(weight), blocks)
+        return cls(alias, version, some, before, blocks)
 
     def is_of(self, weight: Tensor) -> bool:
-        return self.version == _version(weight) and self.weight.is_set_to(weight)
+        if self.version != _version(weight) or not self.weight.is_set_to(weight):
+            return False
+        return torch.equal(self.some, self.before)
 
 
 class PrepackedLinear(nn.Linear):
@@ -130,19 +140,32 @@ class PrepackedLinear(nn.Linear):
         return self._packed.blocks
 
     def _serves(self, x: Tensor) -> bool:
-        if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+        if _traced() or type(x) is not Tensor or torch.is_autocast_enabled("cpu"):
             return False
-        if torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad):
-            return False
-        alike = type(x) is Tensor and x.dtype == self.weight.dtype and x.device.type == "cpu"
+        if torch.is_grad_enabled():
+            with_bias = self.bias is not None and self.bias.requires_grad
+            if with_bias or x.requires_grad or self.weight.requires_grad:
+                return False
+        alike = x.dtype == self.weight.dtype and x.device.type == "cpu"
         return alike and x.dim() > 1 and x.numel() > 0 and _fits(self.weight)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the blocks out: they have no portable form, and are soon made."""
-        return {name: value for name, value in vars(self).items() if name != "_packed"}
+        state: dict[str, object] = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {name: value for name, value in state.items() if name != "_packed"}
 
 
 _KINDS = (nn.Linear, PrepackedLinear)
+
+_SOME = 8
+"""Elements of a weight that are compared: one for each cache line that the comparison waits for."""
+
+
+def _traced() -> bool:
+    """Whether torch records or transforms what it computes: oneDNN's products have no rules."""
+    recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
+    forward_mode = forward_ad._current_level >= 0
+    return recorded or forward_mode or torch._C._are_functorch_transforms_active()
 
 
 def _version(weight: Tensor) -> int:

@@ -6,6 +6,8 @@ import io
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
+from torch.func import functional_call, grad, jvp
 
 import aligndec as ad
 from aligndec._check_step_lm import check_step_lm
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-CHANGES = ["in place", "state dict", "assigned", "again", "swapped", "dtype"]
+CHANGES = ["in place", "state dict", "assigned", "again", "swapped", "dtype", "data", "fused"]
 
 
 def linear(rows=24, columns=40, dtype=torch.float32, **more):
@@ -64,17 +66,15 @@ def test_equals_the_product_in_float64(bias, shape):
 
 @torch.no_grad()
 def test_the_blocks_are_what_is_read():
-    # A write through `.data` is not noticed; were the weight itself read, it would be.
+    # A write of one element through `.data` is not noticed; were the weight read, it would be.
     layer, x = prepack(linear()), torch.randn(8, 40)
     before = layer(x)
-    layer.weight.data.add_(1.0)
+    layer.weight.data[1, 2] += 1.0
     torch.testing.assert_close(layer(x), before, rtol=0, atol=0)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "change", ["in place", "state dict", "assigned", "again", "swapped", "dtype"]
-)
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_weight_is_packed_again(change):
     layer, x, new = prepack(linear()), torch.randn(8, 40), torch.randn(24, 40)
     before = layer(x)
@@ -89,6 +89,11 @@ def test_a_changed_weight_is_packed_again(change):
         layer.weight = nn.Parameter(new.clone())
     elif change == "swapped":
         layer.weight.data = new
+    elif change == "data":
+        layer.weight.data += 0.1 * new
+    elif change == "fused":
+        layer.weight.grad = new
+        torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True).step()
     else:
         layer, x = layer.double(), x.double()
     out, error = exact(layer, x)
@@ -103,6 +108,46 @@ def test_gradients_are_those_of_the_plain_layer():
     got = torch.autograd.grad(packed(x).square().sum(), [x, *packed.parameters()])
     for a, b in zip(got, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_a_weight_that_keeps_no_versions():
+    with torch.inference_mode():
+        layer, x = prepack(linear()), torch.randn(8, 40)
+        layer.load_state_dict(linear().state_dict())
+        out, error = exact(layer, x)
+        assert ((layer(x).double() - out).abs() <= error).all()
+
+
+def test_the_gradient_of_a_bias_alone():
+    layer = prepack(linear())
+    layer.weight.requires_grad_(False)
+    layer(torch.randn(8, 40)).sum().backward()
+    torch.testing.assert_close(layer.bias.grad, torch.full((24,), 8.0))
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, in forward mode
+@pytest.mark.parametrize("how", ["jvp", "dual", "vmap", "ensemble", "grad"])
+def test_transforms(how):
+    plain, x, t = linear().requires_grad_(False), torch.randn(8, 40), torch.randn(8, 40)
+
+    def transformed(layer):
+        def squares(bias):
+            return functional_call(layer, {"bias": bias}, (x,)).square().sum()
+
+        if how == "jvp":
+            return jvp(layer, (x,), (t,))
+        if how == "dual":
+            with forward_ad.dual_level():
+                return tuple(forward_ad.unpack_dual(layer(forward_ad.make_dual(x, t))))
+        if how == "vmap":
+            return torch.vmap(layer)(x)
+        if how == "ensemble":
+            weights = torch.stack([plain.weight, plain.weight.neg()])
+            return torch.vmap(lambda w: functional_call(layer, {"weight": w}, (x,)))(weights)
+        return grad(squares)(plain.bias)
+
+    torch.testing.assert_close(transformed(prepack(plain)), transformed(plain))
 
 
 @torch.no_grad()
@@ -134,6 +179,8 @@ def test_low_precision():
 @pytest.mark.parametrize("how", ["deepcopy", "save"])
 def test_copies_and_files(how):
     layer, x = prepack(linear()), torch.randn(8, 40)
+    layer.compile(backend="eager")  # what that adds cannot be stored, and torch leaves it out
+    layer(x)
     if how == "deepcopy":
         again = copy.deepcopy(layer)
     else:
@@ -150,6 +197,7 @@ def test_compiled():
     with torch.no_grad():
         made = torch.compile(layer, backend="eager", fullgraph=True)(x)
         torch.testing.assert_close(made, layer(x))
+        torch.testing.assert_close(torch.fx.symbolic_trace(nn.Sequential(layer))(x), layer(x))
 
 
 @pytest.mark.parametrize("kind", ["Llama", "GPTNeoX"])
