@@ -61,7 +61,9 @@ class Live:
     sft_state: Any
 
     def keep(self, context: Context, index: Tensor) -> Live:
-        """Drop the other strings."""
+        """Drop the other strings; without any left no model is asked for its state."""
+        if len(index) == 0:
+            return Live(self.rows[:0], self.logits[:0], None, None, None)
         sft_logits, sft_state = self.sft_logits, self.sft_state
         if context.sft is not None and sft_logits is not None:
             sft_logits, sft_state = sft_logits[index], context.sft.select(sft_state, index)

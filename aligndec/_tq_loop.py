@@ -21,27 +21,32 @@ _steps = Steps(current_ops)
 
 def decode(context: Context, live: Live, bar: Any) -> None:
     """Decode the live strings until each has ended or has `max_new_tokens`."""
-    options, t = context.options, 0
+    t = 0
     while t < context.max_new_tokens and len(live.rows) > 0:
-        size = min(options.block_size, context.max_new_tokens - t)
-        ids = context.sequence_ids[live.rows]
-        pool = open_pool(options, live.logits, context.seed, ids, t)
-        if bool((pool.status != 0).any()):
-            context.strings.status[live.rows] = pool.status
-            index = (pool.status == 0).nonzero()[:, 0]
-            live, pool = live.keep(context, index), pool.select(index)
-            if len(index) == 0:
-                return
-        branches = grow(context, live, pool, t, size)
-        value, status = value_branches(context, live, pool, branches, t, size)
-        context.strings.status[live.rows] = status
-        choice = _choose(context, live, pool, value, t)
+        size = min(context.options.block_size, context.max_new_tokens - t)
         before = len(live.rows)
-        live = _commit(context, live, pool, branches, choice, t, size)
+        live = _decide(context, live, t, size)
         t += size
         if bar is not None:  # strings that ended are counted to their cap
             ended = before - len(live.rows)
             bar.update(before * size + ended * (context.max_new_tokens - t))
+
+
+def _decide(context: Context, live: Live, t: int, size: int) -> Live:
+    """Add a block of `size` tokens to the live strings; return those that go on."""
+    ids = context.sequence_ids[live.rows]
+    pool = open_pool(context.options, live.logits, context.seed, ids, t)
+    if bool((pool.status != 0).any()):
+        context.strings.status[live.rows] = pool.status
+        index = (pool.status == 0).nonzero()[:, 0]
+        live, pool = live.keep(context, index), pool.select(index)
+        if len(index) == 0:
+            return live
+    branches = grow(context, live, pool, t, size)
+    value, status = value_branches(context, live, pool, branches, t, size)
+    context.strings.status[live.rows] = status
+    choice = _choose(context, live, pool, value, t)
+    return _commit(context, live, pool, branches, choice, t, size)
 
 
 def _choose(context: Context, live: Live, pool: Pool, value: Tensor, t: int) -> Choice:
@@ -117,9 +122,9 @@ def _advance(
     context: Context, live: Live, branches: Branches, index: Tensor, winner: Tensor
 ) -> Live:
     """Return live strings `index` behind their chosen branches: the winners' columns are kept."""
-    tokens, rows = branches.paths.tokens[winner], live.rows[index]
     if len(index) == 0:
-        return Live(rows, live.logits[:0], None, None, None)
+        return live.keep(context, index)
+    tokens, rows = branches.paths.tokens[winner], live.rows[index]
     front, lm = branches.front, context.lm
     if front is None:
         logits, state = lm.step(tokens[:, -1], lm.select(live.state, index))

@@ -88,6 +88,17 @@ def test_the_prefix_is_read_once() -> None:
     assert out.model_forwards == len(widths)
 
 
+@pytest.mark.parametrize("length", [3, 40])  # short and long prefixes are kept in different ways
+@pytest.mark.parametrize("kind", ["Llama", "Mamba"])
+def test_every_string_may_end_with_bad_logits(kind: str, length: int) -> None:
+    model = tiny(kind)
+    torch.nn.init.constant_(model.get_output_embeddings().weight, torch.nan)
+    decoder = tq.TransferQ(model, lambda prompts, texts: [0.0] * len(texts), k=3, rollout_tokens=2)
+    out = decoder.generate([[5] * length, [7]], max_new_tokens=3, num_return_sequences=2)
+    assert out.finish_reason == ["error"] * 4
+    assert out.length.tolist() == [0] * 4
+
+
 def test_official_choices_against_the_public_algorithm() -> None:
     """Re-prefill, one prompt, transformers' own greedy generate: the same tokens."""
     model = tiny("Llama")

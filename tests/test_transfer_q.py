@@ -187,17 +187,23 @@ def test_books_of_a_string() -> None:
     assert chosen.model_forwards == out.model_forwards
 
 
-def test_progress_counts_every_string_to_its_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """What the progress bar was told; None: closed."""
+    told: list[int | None] = []
 
     class Bar:
         def update(self, n: int) -> None:
-            seen.append(n)
+            told.append(n)
 
         def close(self) -> None:
-            seen.append(None)
+            told.append(None)
 
     monkeypatch.setattr(_tq_decoder, "token_bar", lambda what, total: Bar())
+    return told
+
+
+def test_progress_counts_every_string_to_its_cap(seen: list[int | None]) -> None:
     decoder = tq.TransferQ(LM, reward, k=2, rollout_tokens=1)
     out = decoder.generate(PROMPTS, max_new_tokens=12, progress=True, pad_token_id=4)
     assert 1 <= min(out.length.tolist()) < 12
@@ -208,17 +214,23 @@ def test_progress_counts_every_string_to_its_cap(monkeypatch: pytest.MonkeyPatch
         assert row[length:] == [4] * (len(row) - length)
 
 
-def test_bad_logits_end_their_own_string() -> None:
+def test_bad_logits_end_their_own_string(seen: list[int | None]) -> None:
     def broken(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         x = torch.cos(ids[:, -1:] + torch.arange(6.0))
         first = ids.gather(1, mask.int().argmax(1, keepdim=True))
         return torch.where((first == 3) & (ids[:, -1:] == 1), math.nan, x)
 
     lm = ad.FunctionLM(broken, vocab_size=6)
-    out = tq.TransferQ(lm, reward, k=6, rollout_tokens=2).generate(PROMPTS, max_new_tokens=3)
+    decoder = tq.TransferQ(lm, reward, k=6, rollout_tokens=2)
+    out = decoder.generate(PROMPTS, max_new_tokens=3, progress=True)
     assert out.finish_reason == ["length", "error", "length"]
     assert out.length.tolist() == [3, 0, 3]
-    fine = tq.TransferQ(lm, reward, k=6, rollout_tokens=2).generate(
-        [PROMPTS[0], PROMPTS[2]], max_new_tokens=3, prompt_ids=[0, 2]
-    )
+    fine = decoder.generate([PROMPTS[0], PROMPTS[2]], max_new_tokens=3, prompt_ids=[0, 2])
     assert out.tokens[[0, 2]].tolist() == fine.tokens.tolist()
+    # Without a law for the very first token a string is counted to its cap too.
+    nothing = decoder.generate([[3, 1], [3, 1]], max_new_tokens=3, progress=True)
+    assert nothing.finish_reason == ["error", "error"]
+    mixed = decoder.generate([[3, 1], [1, 2]], max_new_tokens=3, progress=True)
+    assert mixed.finish_reason == ["error", "length"]
+    assert seen[-1] is None
+    assert sum(n or 0 for n in seen) == 3 * (3 + 2 + 2)
