@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_ids
 from aligndec.adaptors import Adaptor
 from aligndec.models import StepLM, as_step_lm
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "groups", "prepare"]
 
 
 class Prepared(NamedTuple):
@@ -54,3 +55,23 @@ def prepare(
         raise ValueError(f"{function}: adaptor must be one or P = {len(ids)}, got {len(adaptors)}")
     names = prompt_names(function, prompt_ids, len(ids))
     return Prepared(lm, ids, mask, names, adaptors, eos, pad)
+
+
+def groups(
+    n_prompts: int, n_draws: int, batch_size: int | None
+) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Split P · R prompt-major rows into what is read and what is decoded together.
+
+    Yields
+    ------
+    prompts : slice
+        Prompts to be read in one go: each is in one group, whose draws are one batch if they fit.
+    batches : list of Tensor
+        int64 [b], all rows of these prompts; b <= batch_size (None: one batch of everything).
+    """
+    limit = n_prompts * n_draws if batch_size is None else batch_size
+    per_group = max(1, limit // n_draws)
+    for first in range(0, n_prompts, per_group):
+        last = min(first + per_group, n_prompts)
+        rows = torch.arange(first * n_draws, last * n_draws)
+        yield slice(first, last), [rows[i : i + limit] for i in range(0, len(rows), limit)]

@@ -60,6 +60,14 @@ class Live:
     sft_logits: Tensor | None
     sft_state: Any
 
+    @classmethod
+    def read(cls, lm: Counted, sft: Counted | None, ids: Tensor, mask: Tensor) -> Live:
+        """Read prompts, left padded [G, T]: rows 0 … G − 1."""
+        logits, state = lm.prefill(ids, mask)
+        sft_logits, sft_state = (None, None) if sft is None else sft.prefill(ids, mask)
+        rows = torch.arange(len(ids), device=logits.device)
+        return cls(rows, logits, state, sft_logits, sft_state)
+
     def keep(self, context: Context, index: Tensor) -> Live:
         """Drop the other strings; without any left no model is asked for its state."""
         if len(index) == 0:

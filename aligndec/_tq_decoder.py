@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from aligndec._columns import at_least
-from aligndec._prepare import Prepared, prepare
-from aligndec._prompts import Prompts, token_bar
+from aligndec._prepare import Prepared, groups, prepare
+from aligndec._prompts import Prompts, token_bar, trim
 from aligndec._reward_calls import Reward, RewardCalls
 from aligndec._tq_branches import SUMS, Context, Live, Strings
 from aligndec._tq_generation import TransferQGeneration
@@ -35,6 +36,7 @@ class Request(NamedTuple):
     num_return_sequences: int
     prompt_ids: Tensor | Sequence[int] | None
     pad_token_id: int | None
+    batch_size: int | None
 
 
 class RewardDecoder:
@@ -87,8 +89,9 @@ class RewardDecoder:
         num_return_sequences: int = 1,
         prompt_ids: Tensor | Sequence[int] | None = None,
         pad_token_id: int | None = None,
+        batch_size: int | None = None,
     ) -> TransferQGeneration:
-        """Decode every prompt, all of them in one batch.
+        """Decode every prompt.
 
         Parameters
         ----------
@@ -108,6 +111,9 @@ class RewardDecoder:
             Names of the prompts in the random-number scheme; default 0 … P − 1.
         pad_token_id : int, optional
             Stored after the end.
+        batch_size : int, optional
+            Strings decoded together at most, each with all its candidates and their rollouts
+            (`BestOfN`: its n draws); default all. It bounds the memory and changes no string.
 
         Returns
         -------
@@ -123,6 +129,8 @@ class RewardDecoder:
         at_least(
             self._name, 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
         )
+        if batch_size is not None:
+            at_least(self._name, 1, batch_size=batch_size)
         return self._run(
             Request(
                 input_ids,
@@ -134,12 +142,12 @@ class RewardDecoder:
                 num_return_sequences,
                 prompt_ids,
                 pad_token_id,
+                batch_size,
             )
         )
 
     def _run(self, asked: Request) -> TransferQGeneration:
-        name, options = self._name, self.options
-        draws, max_new_tokens = asked.num_return_sequences, asked.max_new_tokens
+        name, draws = self._name, asked.num_return_sequences
         given = prepare(
             *(name, self.model, asked.input_ids, asked.attention_mask),
             adaptor=BASE,
@@ -151,37 +159,19 @@ class RewardDecoder:
         ids, mask = given.ids, given.mask
         prompt_index = torch.arange(len(ids)).repeat_interleave(draws)
         draw = torch.arange(draws).repeat(len(ids))
+        sequence_ids = sequence_id(given.names[prompt_index], draw)
 
-        counted, sft = Counted(given.lm), None if self.sft is None else Counted(self.sft)
-        logits, state = counted.prefill(ids, mask)
-        sft_logits, sft_state = (None, None) if sft is None else sft.prefill(ids, mask)
-        device = logits.device
-        listed = [row[m].tolist() for row, m in zip(ids, mask, strict=True)]
-        prompts = [listed[i] for i in prompt_index.tolist()]
-        ends = torch.tensor(given.eos, dtype=torch.int64, device=device)
-        context = Context(
-            lm=counted,
-            sft=sft,
-            options=options,
-            reward=RewardCalls(name, "reward", self.reward),
-            baseline_reward=None
-            if self.baseline_reward is None
-            else RewardCalls(name, "baseline_reward", self.baseline_reward),
-            strings=Strings(prompts, max_new_tokens, given.pad, device),
-            sequence_ids=sequence_id(given.names[prompt_index], draw).to(device),
-            max_new_tokens=max_new_tokens,
-            seed=asked.seed,
-            # The public code never ends a string; its rollouts end.
-            ends=ends[:0] if options.compat == "official" else ends,
-            rollout_ends=ends,
-            pad=given.pad,
-        )
-        live = Live(torch.arange(len(ids), device=device), logits, state, sft_logits, sft_state)
-        if draws > 1:
-            live = live.keep(context, prompt_index.to(device))
-        live.rows = torch.arange(len(prompts), device=device)
-        bar = token_bar(name, len(prompts) * max_new_tokens) if asked.progress else None
-        decode(context, live, bar)
+        lm, sft = Counted(given.lm), None if self.sft is None else Counted(self.sft)
+        bar = token_bar(name, len(draw) * asked.max_new_tokens) if asked.progress else None
+        for prompts, batches in groups(len(ids), draws, asked.batch_size):
+            read = Live.read(lm, sft, *trim(ids[prompts], mask[prompts]))
+            device = read.logits.device
+            if prompts.start == 0:  # the first logits say where the records live
+                context = self._context(asked, given, lm, sft, sequence_ids.to(device))
+            for rows in batches:
+                own = (prompt_index[rows] - prompts.start).to(device)
+                live = read if draws == 1 else read.keep(context, own)
+                decode(context, replace(live, rows=rows.to(device)), bar)
         if bar is not None:
             bar.close()
         inputs = {
@@ -192,6 +182,37 @@ class RewardDecoder:
             "draw": draw,
         }
         return _result(context, {key: tensor.to(device) for key, tensor in inputs.items()}, given)
+
+    def _context(
+        self,
+        asked: Request,
+        given: Prepared,
+        lm: Counted,
+        sft: Counted | None,
+        sequence_ids: Tensor,
+    ) -> Context:
+        """Open the records of all strings, on the device of their ids."""
+        name, device, baseline = self._name, sequence_ids.device, self.baseline_reward
+        listed = [row[m].tolist() for row, m in zip(given.ids, given.mask, strict=True)]
+        prompts = [prompt for prompt in listed for _ in range(asked.num_return_sequences)]
+        ends = torch.tensor(given.eos, dtype=torch.int64, device=device)
+        return Context(
+            lm=lm,
+            sft=sft,
+            options=self.options,
+            reward=RewardCalls(name, "reward", self.reward),
+            baseline_reward=None
+            if baseline is None
+            else RewardCalls(name, "baseline_reward", baseline),
+            strings=Strings(prompts, asked.max_new_tokens, given.pad, device),
+            sequence_ids=sequence_ids,
+            max_new_tokens=asked.max_new_tokens,
+            seed=asked.seed,
+            # The public code never ends a string; its rollouts end.
+            ends=ends[:0] if self.options.compat == "official" else ends,
+            rollout_ends=ends,
+            pad=given.pad,
+        )
 
 
 def _result(context: Context, inputs: dict[str, Tensor], given: Prepared) -> TransferQGeneration:

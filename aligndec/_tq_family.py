@@ -154,8 +154,11 @@ class BestOfN(RewardDecoder):
     def _run(self, asked: Request) -> TransferQGeneration:
         # Draws n·r … n·r + n − 1 of a prompt compete for its string r.
         lm = Counted(self.model)
-        draws = self.n * asked.num_return_sequences
-        drawn = generate(lm, **asked._replace(num_return_sequences=draws)._asdict())
+        rows = asked._replace(
+            num_return_sequences=self.n * asked.num_return_sequences,
+            batch_size=None if asked.batch_size is None else self.n * asked.batch_size,
+        )
+        drawn = generate(lm, **rows._asdict())
         calls = RewardCalls("BestOfN", "reward", self.reward)
         reward = calls(drawn.prompts(), drawn.completions()).to(drawn.log_p.device)
         pools = reward.view(-1, self.n)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec._decode import Decoder
-from aligndec._prepare import prepare
+from aligndec._prepare import groups, prepare
 from aligndec._prompts import Prompts, token_bar, trim
 from aligndec._scoring import score_strings
 from aligndec._transformers import custom_generate
@@ -138,16 +138,11 @@ def generate(
         bar=token_bar("generate", n_rows * max_new_tokens) if progress else None,
     )
     sequences = sequence_id(names[prompt_index], draw)
-    limit = n_rows if batch_size is None else batch_size
-    per_group = max(1, limit // n_draws)
-    for first in range(0, n_prompts, per_group):
-        last = min(first + per_group, n_prompts)
-        decoder.prefill(*trim(ids[first:last], mask[first:last]))
-        end = last * n_draws
-        for start in range(first * n_draws, end, limit):
-            rows = torch.arange(start, min(start + limit, end))
-            done = start + limit >= end
-            records = decoder.run(rows, prompt_index[rows] - first, sequences[rows], last=done)
+    for prompts, batches in groups(n_prompts, n_draws, batch_size):
+        decoder.prefill(*trim(ids[prompts], mask[prompts]))
+        for rows in batches:
+            own = prompt_index[rows] - prompts.start
+            records = decoder.run(rows, own, sequences[rows], last=rows is batches[-1])
     if decoder.bar is not None:
         decoder.bar.close()
     device = records.tokens.device

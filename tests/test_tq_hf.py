@@ -66,6 +66,12 @@ def test_caches_batches_and_padding_change_no_token(kind: str, option: str) -> N
     for i, prompt in enumerate(PROMPTS):
         alone = cached.generate([prompt], prompt_ids=[i], **run)
         assert alone.completions() == a.completions()[i : i + 1]
+    draws = {**run, "num_return_sequences": 2}
+    whole = cached.generate(PROMPTS, **draws)
+    for batch_size in (1, 3, 4):
+        split = cached.generate(PROMPTS, batch_size=batch_size, **draws)
+        assert torch.equal(split.tokens, whole.tokens)
+        torch.testing.assert_close(split.log_alg, whole.log_alg, rtol=0, atol=1e-4)
     wide = torch.zeros(1, 9, dtype=torch.int64)
     wide[0, -4:] = torch.tensor(PROMPTS[0])
     padded = cached.generate(wide, (wide > 0).long(), **run)
@@ -94,9 +100,12 @@ def test_every_string_may_end_with_bad_logits(kind: str, length: int) -> None:
     model = tiny(kind)
     torch.nn.init.constant_(model.get_output_embeddings().weight, torch.nan)
     decoder = tq.TransferQ(model, lambda prompts, texts: [0.0] * len(texts), k=3, rollout_tokens=2)
-    out = decoder.generate([[5] * length, [7]], max_new_tokens=3, num_return_sequences=2)
-    assert out.finish_reason == ["error"] * 4
-    assert out.length.tolist() == [0] * 4
+    for batch_size in (None, 1):
+        out = decoder.generate(
+            [[5] * length, [7]], max_new_tokens=3, num_return_sequences=2, batch_size=batch_size
+        )
+        assert out.finish_reason == ["error"] * 4
+        assert out.length.tolist() == [0] * 4
 
 
 def test_official_choices_against_the_public_algorithm() -> None:
@@ -136,3 +145,16 @@ def test_official_choices_against_the_public_algorithm() -> None:
         rollout_tokens=5,
     )
     assert indirect.generate(PROMPTS, max_new_tokens=3).length.tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shared_prefixes_in_parts(kind: str) -> None:
+    torch.manual_seed(1)
+    prompts = [torch.randint(3, V, (n,)).tolist() for n in (40, 33, 36)]
+    decoder = tq.TransferQ(tiny(kind), reward, k=4, rollout_tokens=3, **SAMPLED)
+    run = {"max_new_tokens": 4, "num_return_sequences": 3}
+    whole = decoder.generate(prompts, **run)
+    for batch_size in (1, 2, 3, 7):
+        split = decoder.generate(prompts, batch_size=batch_size, **run)
+        assert torch.equal(split.tokens, whole.tokens)
+        torch.testing.assert_close(split.log_alg, whole.log_alg, rtol=0, atol=1e-4)
