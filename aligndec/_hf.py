@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from aligndec._hf_checks import check_filled, check_kinds, checked_model
 
 __all__ = ["HFCausalLM"]
 
@@ -40,42 +41,21 @@ class HFCausalLM:
     Raises
     ------
     TypeError
-        For encoder-decoder models, models without a head, and models whose cache cannot be
-        passed to `forward` or gathered by rows.
+        For encoder-decoder models, encoders, models without a head, and models whose cache cannot
+        be passed to `forward` or gathered by rows, or does not hold all of their state.
     ValueError
         In training mode: dropout would make every logit another model's.
     """
 
     def __init__(self, model: Any) -> None:
-        if model.config.is_encoder_decoder:
-            raise TypeError(
-                f"HFCausalLM: model must be decoder-only, got the encoder-decoder {_name(model)}"
-            )
-        head = model.get_output_embeddings()
-        if head is None:
-            raise TypeError(
-                f"HFCausalLM: model must have a language-modelling head, got {_name(model)}; "
-                "load it with AutoModelForCausalLM"
-            )
-        if model.training:
-            raise ValueError(
-                "HFCausalLM: model must be in eval mode (dropout changes its law), got training "
-                "mode; call model.eval()"
-            )
-        self._accepts = frozenset(inspect.signature(model.forward).parameters)
-        cache_names = [n for n in ("past_key_values", "cache_params") if n in self._accepts]
-        # Some models take these names but want a cache class of their own.
-        standard = getattr(model, "_supports_default_dynamic_cache", lambda: True)()
-        if not cache_names or not standard:
-            raise TypeError(
-                "HFCausalLM: model must take a DynamicCache as past_key_values or cache_params, "
-                f"got {_name(model)}; wrap its forward in FunctionLM to run without a cache"
-            )
+        head, self._accepts, self._cache_name = checked_model(model)
         self.model = model
-        self._cache_name = cache_names[0]
         self.vocab_size = int(head.weight.shape[0])
         self.eos_token_id = self._special("eos")
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
+        # RoBERTa and its like number positions from the pad token's id on.
+        offset = (m for m in model.modules() if hasattr(m, "create_position_ids_from_input_ids"))
+        self._first_position: int = next((m.padding_idx + 1 for m in offset), 0)
         # An unsupported kind is refused here, not at the first select.
         kinds = {type(layer).__name__ for layer in self._new_cache().layers}
         self._own_layers = kinds <= {"GrowingLayer"} and self._cache_name == "past_key_values"
@@ -96,8 +76,11 @@ class HFCausalLM:
             state.mask = mask.to(self.device, torch.int64)
             position = (state.mask.cumsum(1) - 1).clamp_(min=0)
             state.position = position[:, -1:] + 1
-            extra = {"attention_mask": state.mask, "position_ids": position}
-        return self._forward(ids, state, extra, 1)[:, 0], state
+            positions = position + self._first_position
+            extra = {"attention_mask": state.mask, "position_ids": positions}
+        logits = self._forward(ids, state, extra, 1)[:, 0]
+        check_filled(state.cache, self.model)
+        return logits, state
 
     def step(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
         """Run one token per row on the cache."""
@@ -116,15 +99,15 @@ class HFCausalLM:
         return torch.stack(logits, 1), state
 
     def _append(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
-        count = tokens.shape[1]
+        count, start = tokens.shape[1], state.length
         state.length += count
-        extra: dict[str, Tensor] = {}
+        # What a model assumes without positions is not always right beside a cache.
+        positions = torch.arange(count, device=self.device)[None] + self._first_position
+        extra = {"position_ids": positions + (start if state.position is None else state.position)}
         if state.mask is not None and state.position is not None:
             if state.length > state.mask.shape[1]:  # double: O(1) per token on average
                 grown = max(state.length, 2 * state.mask.shape[1]) - state.mask.shape[1]
                 state.mask = torch.nn.functional.pad(state.mask, (0, grown), value=1)
-            offsets = torch.arange(count, device=state.position.device)
-            extra = {"position_ids": state.position + offsets}
             if self._cache_name == "past_key_values":  # a recurrent state holds no padding
                 extra["attention_mask"] = state.mask[:, : state.length]
             state.position = state.position + count
@@ -204,16 +187,7 @@ class HFCausalLM:
         from aligndec._hf_cache import GrowingLayer
 
         cache = DynamicCache(config=self.model.config)
-        for layer in cache.layers:
-            kind = type(layer)
-            # A layer class of the model's own that inherits its gather may hold more than it knows.
-            known = kind.__module__ == cache_utils.__name__ or "reorder_cache" in vars(kind)
-            if not known:
-                raise TypeError(
-                    "HFCausalLM: the cache of model must be gatherable by rows, got "
-                    f"{kind.__name__} in {_name(self.model)}; wrap its forward in FunctionLM to "
-                    "run without a cache"
-                )
+        check_kinds(cache, self.model)
         plain = cache_utils.DynamicLayer
         cache.layers = [GrowingLayer() if type(x) is plain else x for x in cache.layers]
         return cache
@@ -222,7 +196,3 @@ class HFCausalLM:
 def _pad_left(x: Tensor, width: int, dim: int) -> Tensor:
     """Put zeros before `x` [..] along `dim` up to `width` entries."""
     return torch.nn.functional.pad(x, (0, 0) * (x.dim() - 1 - dim) + (width - x.shape[dim], 0))
-
-
-def _name(model: Any) -> str:
-    return type(model).__name__

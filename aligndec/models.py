@@ -83,9 +83,11 @@ def as_step_lm(model: Any) -> StepLM:
     transformers = sys.modules.get("transformers")
     if transformers is not None and isinstance(model, transformers.PreTrainedModel):
         return HFCausalLM(model)
+    peft = "pass its get_base_model(), which keeps adapters of layers (LoRA)"
+    instead = peft if hasattr(model, "get_base_model") else "wrap a torch module in FunctionLM"
     raise TypeError(
         "as_step_lm: model must be a StepLM or a transformers PreTrainedModel, got "
-        f"{type(model).__name__} without {', '.join(missing)}; wrap a torch module in FunctionLM"
+        f"{type(model).__name__} without {', '.join(missing)}; {instead}"
     )
 
 

@@ -31,6 +31,9 @@ def test_step_lm_is_returned_unchanged():
 def test_other_objects_are_refused_with_what_they_lack():
     with pytest.raises(TypeError, match=r"StepLM.*Linear without .*prefill.*FunctionLM"):
         as_step_lm(torch.nn.Linear(2, 2))
+    wrapper = type("PeftModel", (torch.nn.Linear,), {"get_base_model": lambda self: self})(2, 2)
+    with pytest.raises(TypeError, match=r"got PeftModel .*; pass its get_base_model\(\)"):
+        as_step_lm(wrapper)
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

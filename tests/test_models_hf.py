@@ -31,6 +31,8 @@ KINDS = {
     "Mamba": SSM,
     "FalconMamba": SSM,
     "Lfm2": {**GQA, "layer_types": ["conv", "full_attention"]},
+    "Bamba": {**GQA, "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16},
+    "Roberta": {**BASE, "is_decoder": True, "pad_token_id": 60},
 }
 
 
@@ -45,7 +47,7 @@ def tiny(kind, seed=0, **more):
 def test_conforms(kind):
     # Prompts of up to 7 tokens and 6 steps: the sliding window of 4 is full and moves.
     lm = HFCausalLM(tiny(kind))
-    assert hasattr(lm, "join") == (kind in ("Llama", "GPT2", "GPTNeoX", "Bloom"))
+    assert hasattr(lm, "join") == (kind in ("Llama", "GPT2", "GPTNeoX", "Bloom", "Roberta"))
     check_step_lm(lm, steps=6, atol=2e-5)
 
 
@@ -99,6 +101,25 @@ def test_encoder_decoder_is_refused():
     config = transformers.T5Config(vocab_size=V, d_model=16, d_kv=4, d_ff=16, num_layers=1)
     with pytest.raises(TypeError, match="decoder-only, got the encoder-decoder T5"):
         as_step_lm(transformers.T5ForConditionalGeneration(config).eval())
+
+
+@pytest.mark.parametrize("kind", ["Bert", "Roberta", "Electra", "RemBert"])
+def test_encoder_is_refused(kind):
+    config = getattr(transformers, f"{kind}Config")(**BASE)
+    name = "BertLMHeadModel" if kind == "Bert" else f"{kind}ForCausalLM"
+    model = getattr(transformers, name)(config).eval()
+    with pytest.raises(TypeError, match=rf"got the encoder {name}; .*is_decoder=True"):
+        as_step_lm(model)
+
+
+def test_model_that_keeps_its_state_to_itself_is_refused():
+    # Its recurrent state stands in its modules, where rows cannot be gathered.
+    more = {"lru_width": 32, "attention_window_size": 4, "num_hidden_layers": 3}
+    config = transformers.RecurrentGemmaConfig(**(BASE | more))
+    lm = as_step_lm(transformers.RecurrentGemmaForCausalLM(config).eval())
+    ids = torch.tensor([[3, 4, 5]])
+    with pytest.raises(TypeError, match=r"state in the cache, got RecurrentGemma.*FunctionLM"):
+        lm.prefill(ids, ids > 0)
 
 
 def test_model_without_head_is_refused():
