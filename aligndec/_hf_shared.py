@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from aligndec._hf_branches import Branches, branched_attention
+from aligndec._attention_reference import Branches, attend
 from aligndec._hf_cache import GrowingLayer, copy_layer
+from aligndec.backend import current_ops
 
 __all__ = ["gather_layers", "whole_layer"]
 
@@ -81,12 +82,24 @@ class _SharedLayer(GrowingLayer):
         self.branches, self.prefix = None, {}
 
     def attend(self, query: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
-        """Attention of `query` over all columns, as `branched_attention` computes it."""
+        """Attention of `query` over all columns, in one kernel on a CPU."""
         assert self.branches is not None
-        prefix = self.prefix["keys"], self.prefix["values"]
-        return branched_attention(
-            self.branches, prefix, (self.keys, self.values), query, mask, scale
-        )
+        prefix, own = (self.prefix["keys"], self.prefix["values"]), (self.keys, self.values)
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        if not _in_one_kernel(query, *prefix, *own, mask):
+            return attend(self.branches, prefix, own, query, mask, scale)
+        branches = self.branches.order, self.branches.start
+        return current_ops().branched_attention(query, *prefix, *own, *branches, mask, scale)
+
+
+def _in_one_kernel(query: Tensor, *rest: Tensor | None) -> bool:
+    """Whether the kernel of the CPU takes these tensors: float32, and nobody wants a gradient."""
+    if query.device.type != "cpu" or (torch.is_grad_enabled() and query.requires_grad):
+        return False
+    *tensors, mask = rest
+    if mask is not None and mask.dtype not in (torch.bool, torch.float32):
+        return False
+    return all(x is not None and x.dtype == torch.float32 for x in (query, *tensors))
 
 
 class _Joined(torch.Tensor):

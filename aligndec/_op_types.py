@@ -34,4 +34,5 @@ class Ops(NamedTuple):
     tilt_stats: Callable[..., Tensor]
     tilt_solve: Callable[..., tuple[Tensor, Tensor]]
     imh_resample: Callable[..., tuple[Tensor, Tensor]]
+    branched_attention: Callable[..., Tensor]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from aligndec import _adaptor_ops, _imh_ops, _tilt_ops, _tq_ops
+from aligndec import _adaptor_ops, _attention_ops, _imh_ops, _tilt_ops, _tq_ops
 from aligndec._op_types import Ops
 
 __all__ = ["NATIVE", "extension", "torch_ops"]
 
-_OPS = {**_adaptor_ops.OPS, **_imh_ops.OPS, **_tilt_ops.OPS, **_tq_ops.OPS}
+_FAMILIES = (_adaptor_ops, _attention_ops, _imh_ops, _tilt_ops, _tq_ops)
+_OPS = {name: op for family in _FAMILIES for name, op in family.OPS.items()}
 
 _library: Any = torch.library.Library("aligndec", "DEF")  # type: ignore[no-untyped-call]
 for _name, _op in _OPS.items():

@@ -18,6 +18,7 @@ from aligndec._adaptor_reference import (
     adaptor_step,
     differentiable_score,
 )
+from aligndec._attention_reference import branched_attention
 from aligndec._frontend import Frontend
 from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Ops
@@ -31,6 +32,7 @@ __all__ = [
     "adaptor_score",
     "adaptor_score_backward",
     "adaptor_step",
+    "branched_attention",
     "candidates",
     "combine_logits",
     "imh_chain",
@@ -58,6 +60,7 @@ ops = Ops(
     imh_resample=imh_resample,
     tilt_stats=tilt_stats,
     tilt_solve=tilt_solve,
+    branched_attention=branched_attention,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """The functions above as the public functions use them."""

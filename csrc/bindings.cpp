@@ -11,6 +11,7 @@
 #include "device.h"
 #include "launch/instruction_set.h"
 #include "ops/adaptor_step.h"
+#include "ops/branched_attention.h"
 #include "ops/candidates.h"
 #include "ops/combine_logits.h"
 #include "ops/imh_chain.h"
@@ -25,7 +26,7 @@
 
 namespace {
 
-// Every op has a kernel on every device.
+// These have a kernel on every device.
 void add_ops(torch::Library& table) {
   table.impl("adaptor_step", &aligndec::adaptor_step);
   table.impl("adaptor_score", &aligndec::adaptor_score);
@@ -47,6 +48,7 @@ void add_ops(torch::Library& table) {
 void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
+  cpu.impl("branched_attention", &aligndec::branched_attention);
   if constexpr (aligndec::kWithCuda) {
     static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
     add_ops(cuda);

@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from test_models_hf import KINDS, V, tiny
 
 from aligndec import _hf_shared as shared
-from aligndec._hf_branches import Branches
+from aligndec._attention_reference import Branches
 from aligndec._hf_cache import GrowingLayer
 
 TOL = dict(atol=2e-5, rtol=0)

@@ -126,6 +126,12 @@ def samples(op: str) -> Iterator[tuple]:
         log_weight, values = randn(ROWS, VOCAB).double(), torch.randn(ROWS, VOCAB, 2).double()
         yield log_weight, values, 5, 20, 3, -1
         yield log_weight, values[..., :0], 1, 1, 0, 0
+    elif op == "branched_attention":
+        own = torch.randn(3, 2, 4, 8), torch.randn(3, 2, 4, 8)
+        given = torch.randn(3, 4, 1, 8), torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8), *own
+        rows = torch.tensor([1, 0, 2]), torch.tensor([0, 1, 3])
+        yield *given, *rows, None, 0.3
+        yield *given, *rows, torch.rand(3, 1, 1, 13) < 0.9, 0.3
     elif op == "tilt_stats":
         beta = torch.tensor([[0.0, 2.0], [1.0, -torch.inf], [-3.0, 0.5]], dtype=torch.float64)
         yield x, randn(ROWS, VOCAB, 1), beta

@@ -84,6 +84,7 @@ template <>
 RowKernel<c10::BFloat16> row_kernel<c10::BFloat16>() {
   return ALIGNDEC_CHOOSE(row_kernel_bfloat16);
 }
+AttentionKernel attention_kernel() { return ALIGNDEC_CHOOSE(attention_kernel); }
 FillLogU chain_kernel() { return ALIGNDEC_CHOOSE(chain_kernel); }
 RunPool pool_kernel() { return ALIGNDEC_CHOOSE(pool_kernel); }
 template <>

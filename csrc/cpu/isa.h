@@ -4,6 +4,7 @@
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
+#include "cpu/attention_types.h"
 #include "cpu/chain_types.h"
 #include "cpu/pool_types.h"
 #include "cpu/row_types.h"
@@ -19,6 +20,7 @@ namespace aligndec::cpu {
 
 #define ALIGNDEC_DECLARE_BUILD(isa)               \
   namespace isa {                                 \
+  AttentionKernel attention_kernel();             \
   FillLogU chain_kernel();                        \
   RunPool pool_kernel();                          \
   TiltKernel<float> tilt_kernel_float();          \
@@ -37,6 +39,7 @@ ALIGNDEC_DECLARE_BUILD(avx512)
 // The kernels of the instruction set in use.
 template <class T>
 RowKernel<T> row_kernel();
+AttentionKernel attention_kernel();
 FillLogU chain_kernel();
 RunPool pool_kernel();
 template <class T>

@@ -4,6 +4,7 @@
 #if ALIGNDEC_X86_BUILDS
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -42,7 +43,12 @@ namespace aligndec::cpu::avx512 {
 #include "cpu/tilt_lanes.h"
 //
 #include "cpu/tilt_kernel.h"
+//
+#include "cpu/attention_products.h"
+//
+#include "cpu/attention_kernel.h"
 
+AttentionKernel attention_kernel() { return make_attention_kernel(); }
 FillLogU chain_kernel() { return &fill_log_u; }
 RunPool pool_kernel() { return &run_pool; }
 TiltKernel<float> tilt_kernel_float() { return make_tilt_kernel<float>(); }

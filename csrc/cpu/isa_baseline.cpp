@@ -1,4 +1,5 @@
 // The kernels for any machine.
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -32,7 +33,12 @@ namespace aligndec::cpu::baseline {
 #include "cpu/tilt_lanes.h"
 //
 #include "cpu/tilt_kernel.h"
+//
+#include "cpu/attention_products.h"
+//
+#include "cpu/attention_kernel.h"
 
+AttentionKernel attention_kernel() { return make_attention_kernel(); }
 FillLogU chain_kernel() { return &fill_log_u; }
 RunPool pool_kernel() { return &run_pool; }
 TiltKernel<float> tilt_kernel_float() { return make_tilt_kernel<float>(); }

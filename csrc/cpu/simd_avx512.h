@@ -50,6 +50,7 @@ struct Simd : Avx512Select {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), n));
   }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static float reduce_add(F a) { return _mm512_reduce_add_ps(a); }
   static float reduce_max(F a) { return _mm512_reduce_max_ps(a); }
   static float reduce_min(F a) { return _mm512_reduce_min_ps(a); }
 

@@ -42,6 +42,7 @@ struct Simd : PortableSelect {
                                  (core::bit_cast<uint32_t>(magic_n) << 23));
   }
   static F min(F a, F b) { return a < b ? a : b; }
+  static float reduce_add(F a) { return a; }
   static float reduce_max(F a) { return a; }
   static float reduce_min(F a) { return a; }
 

@@ -1,4 +1,4 @@
-"""Attention of rows that continue a few common prefixes."""
+"""Attention of rows that continue a few common prefixes, in torch's products of matrices."""
 
 from __future__ import annotations
 
@@ -7,32 +7,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Branches", "branched_attention"]
+__all__ = ["Branches", "attend", "branched_attention"]
 
 
 @dataclass(frozen=True)
 class Branches:
     """Row i continues prefix `owner[i]` of b; up to `width` rows continue the same one.
 
-    `place[i]` is the row's place in a table [b · width]; None: rows and places are the same.
+    `place[i]` is the row's place in a table [b · width]; None: rows and places are the same. Rows
+    `order[start[j]:start[j + 1]]` continue prefix j.
     """
 
     b: int
     owner: Tensor
     place: Tensor | None
     width: int
+    order: Tensor
+    start: Tensor
 
     @classmethod
     def of(cls, owner: Tensor, b: int) -> Branches:
         """Count the rows of each prefix; `owner` is int64 [rows], in any order."""
         order, count = owner.argsort(stable=True), owner.bincount(minlength=b)
-        start = count.cumsum(0) - count
+        start = torch.nn.functional.pad(count.cumsum(0), (1, 0))
         rank = torch.empty_like(owner)
         rank[order] = torch.arange(len(owner), device=owner.device) - start[owner[order]]
         width = int(count.max())
         place = owner * width + rank
         same = torch.equal(place, torch.arange(b * width, device=owner.device))
-        return cls(b, owner, None if same else place, width)
+        return cls(b, owner, None if same else place, width, order, start)
 
     def together(self, x: Tensor) -> Tensor:
         """[rows, h, m, n] as [b, h, width · m, n]; places without a row hold 0."""
@@ -50,13 +53,13 @@ class Branches:
         return table if self.place is None else table[self.place.to(x.device)]
 
 
-def branched_attention(
+def attend(
     branches: Branches,
     prefix: tuple[Tensor, Tensor],
     own: tuple[Tensor, Tensor],
     query: Tensor,
     mask: Tensor | None,
-    scale: float | None,
+    scale: float,
 ) -> Tensor:
     """softmax(query · keysᵀ · scale + mask) · values, where keys are a prefix's and the row's own.
 
@@ -72,8 +75,8 @@ def branched_attention(
         [rows, heads, L, D], heads a multiple of h.
     mask : Tensor, optional
         bool or additive, [rows or 1, heads or 1, L or 1, P + n].
-    scale : float, optional
-        1/√D by default.
+    scale : float
+        1/√D as a rule.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def branched_attention(
     """
     rows, heads, length, width = query.shape
     h, columns = own[0].shape[1], prefix[0].shape[-2] + own[0].shape[-2]
-    query = (query * (width**-0.5 if scale is None else scale)).reshape(rows, h, -1, width)
+    query = (query * scale).reshape(rows, h, -1, width)
     on_prefix = branches.apart(branches.together(query) @ prefix[0].mT)
     scores = torch.cat([on_prefix, query @ own[0].mT], -1).view(rows, heads, length, columns)
     if mask is not None and mask.dtype == torch.bool:
@@ -94,3 +97,22 @@ def branched_attention(
     on_prefix, on_own = weights.tensor_split((prefix[0].shape[-2],), -1)
     out: Tensor = branches.apart(branches.together(on_prefix) @ prefix[1]) + on_own @ own[1]
     return out.reshape(rows, heads, length, -1)  # a table of one prefix is no contiguous one
+
+
+def branched_attention(
+    query: Tensor,
+    prefix_keys: Tensor,
+    prefix_values: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    order: Tensor,
+    start: Tensor,
+    mask: Tensor | None,
+    scale: float,
+) -> Tensor:
+    """Compute `attend` for branches given by `order` and `start`: the op of that name."""
+    owner = torch.empty_like(order)
+    owner[order] = torch.arange(len(start) - 1, device=order.device).repeat_interleave(start.diff())
+    branches = Branches.of(owner, len(start) - 1)
+    own = keys, values
+    return attend(branches, (prefix_keys, prefix_values), own, query, mask, scale)
