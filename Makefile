@@ -15,7 +15,7 @@ DEMO_OUT ?= demo-output
 STUDY_OUT ?= tradeoff-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
 ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
-  tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py))
+  tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py tests/test_branched_attention.py))
 SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
