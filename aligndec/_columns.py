@@ -10,7 +10,7 @@ import torch
 
 from aligndec import _exact
 
-__all__ = ["COLUMNS", "at_least", "check", "columns", "count", "number", "whole"]
+__all__ = ["COLUMNS", "at_least", "check", "columns", "count", "number", "real", "whole"]
 
 COLUMNS = 13
 
@@ -39,9 +39,14 @@ def check(good: bool, name: str, what: str, value: object) -> None:
 
 
 def number(name: str, value: Any) -> float:
+    return real("Adaptor", name, value) + 0.0
+
+
+def real(function: str, name: str, value: Any) -> float:
+    """Return a number as float; anything else, a bool included, is a TypeError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
-        raise TypeError(f"Adaptor: {name} must be a number, got {value!r}")
-    return float(value) + 0.0
+        raise TypeError(f"{function}: {name} must be a number, got {value!r}")
+    return float(value)
 
 
 def count(name: str, value: Any) -> int:

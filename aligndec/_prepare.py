@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from aligndec._columns import at_least
 from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_ids
 from aligndec.adaptors import Adaptor
 from aligndec.models import StepLM, as_step_lm
 
-__all__ = ["Prepared", "groups", "prepare"]
+__all__ = ["Prepared", "adaptors_of", "groups", "prepare"]
 
 
 class Prepared(NamedTuple):
@@ -41,20 +42,26 @@ def prepare(
 ) -> Prepared:
     """Check the arguments that `generate` and its relatives share."""
     for name, value in at_least_one.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{function}: {name} must be >= 1, got {value}")
+        if value is not None or name != "batch_size":
+            at_least(function, 1, **{name: value})
     lm = as_step_lm(model)
     eos = lm.eos_token_id if eos_token_id is None else eos_token_id
     eos = token_ids(f"{function}: eos_token_id", eos, lm.vocab_size)
     pad = pad_id(function, lm, eos, pad_token_id)
     ids, mask = as_prompts(function, input_ids, attention_mask, lm.vocab_size, pad)
-    adaptors = (adaptor,) if isinstance(adaptor, Adaptor) else tuple(adaptor)
-    if not all(isinstance(a, Adaptor) for a in adaptors):
-        raise TypeError(f"{function}: adaptor must be an Adaptor or P of them, got {adaptor}")
+    adaptors = adaptors_of(function, adaptor)
     if not isinstance(adaptor, Adaptor) and len(adaptors) != len(ids):
         raise ValueError(f"{function}: adaptor must be one or P = {len(ids)}, got {len(adaptors)}")
     names = prompt_names(function, prompt_ids, len(ids))
     return Prepared(lm, ids, mask, names, adaptors, eos, pad)
+
+
+def adaptors_of(function: str, adaptor: Adaptor | Sequence[Adaptor]) -> tuple[Adaptor, ...]:
+    """Return one adaptor, or those of P prompts, as a tuple."""
+    adaptors = tuple(adaptor) if isinstance(adaptor, Iterable) else (adaptor,)
+    if not all(isinstance(a, Adaptor) for a in adaptors):
+        raise TypeError(f"{function}: adaptor must be an Adaptor or P of them, got {adaptor!r}")
+    return adaptors
 
 
 def groups(

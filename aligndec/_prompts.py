@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aligndec._columns import whole
+
 __all__ = [
     "Prompts",
     "as_prompts",
+    "integers",
+    "listed",
     "pad_id",
     "prompt_names",
     "token_bar",
@@ -21,13 +25,31 @@ __all__ = [
 Prompts = Tensor | Sequence[Sequence[int]]
 
 
-def token_ids(name: str, value: int | Sequence[int] | None, vocab_size: int) -> tuple[int, ...]:
-    """Token ids as a tuple; None and () are empty."""
-    items = () if value is None else (value,) if isinstance(value, int) else tuple(value)
+def integers(name: str, given: Any) -> list[int]:
+    """Return a tensor [n] or a sequence of integers as a list; `name`: <function>: <argument>."""
+    function, argument = name.split(": ")
+    items = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(items, str) or not isinstance(items, Iterable):
+        raise TypeError(f"{name} must be a sequence of ints, got {given!r}")
+    numbers = (item.item() if isinstance(item, Tensor) else item for item in items)
+    return [whole(function, argument, number, "of ints") for number in numbers]
+
+
+def listed(name: str, what: str, given: Any) -> Any:
+    """Return a sized sequence of rows as it is; refuse anything else."""
+    if isinstance(given, str | Mapping) or not isinstance(given, Sized):
+        raise TypeError(f"{name} must be {what}, got {type(given).__name__}")
+    return given
+
+
+def token_ids(name: str, value: Any, vocab_size: int) -> tuple[int, ...]:
+    """Token ids as a tuple, of an int, a sequence or a tensor; None and () are empty."""
+    one = isinstance(value, int) or (isinstance(value, Tensor) and value.dim() == 0)
+    items = integers(name, () if value is None else [value] if one else value)
     for item in items:
         if not 0 <= item < vocab_size:
             raise ValueError(f"{name} must be in [0, {vocab_size}), got {item}")
-    return tuple(int(item) for item in items)
+    return tuple(items)
 
 
 def pad_id(where: str, lm: Any, eos: tuple[int, ...], given: int | None) -> int:
@@ -41,12 +63,12 @@ def prompt_names(where: str, given: Tensor | Sequence[int] | None, n_prompts: in
     """Return the prompts' names in the random-number scheme, int64 [P]; default 0 … P − 1."""
     if given is None:
         return torch.arange(n_prompts)
-    names = torch.as_tensor(given, dtype=torch.int64, device="cpu")
-    if names.shape != (n_prompts,) or bool(((names < 0) | (names >= 2**31)).any()):
+    names = integers(f"{where}: prompt_ids", given)
+    if len(names) != n_prompts or not all(0 <= name < 2**31 for name in names):
         raise ValueError(
-            f"{where}: prompt_ids must be [P] = [{n_prompts}] in [0, 2^31), got {names.tolist()}"
+            f"{where}: prompt_ids must be [P] = [{n_prompts}] in [0, 2^31), got {names}"
         )
-    return names
+    return torch.tensor(names)
 
 
 def token_bar(what: str, total: int, unit: str = "tok") -> Any:
@@ -120,6 +142,8 @@ def _from_tensor(where: str, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, 
         raise TypeError(f"{where}: input_ids must be integers, got {ids.dtype}")
     if mask is None:
         return ids.long(), torch.ones_like(ids, dtype=torch.bool)
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{where}: attention_mask must be a Tensor, got {type(mask).__name__}")
     if mask.shape != ids.shape:
         raise ValueError(
             f"{where}: attention_mask must be [P, T] = {list(ids.shape)}, got {list(mask.shape)}"
@@ -134,16 +158,18 @@ def _from_lists(
         raise ValueError(
             f"{where}: attention_mask must be None when input_ids is a list of lists, got a mask"
         )
+    listed(f"{where}: input_ids", "an integer Tensor [P, T] or a list of lists of ids", rows)
     if len(rows) == 0 or any(isinstance(row, int) for row in rows):
         raise ValueError(
             f"{where}: input_ids must be [P >= 1, T >= 1] or a list of lists of ids, got "
             + ("no prompt" if len(rows) == 0 else "a flat list; wrap it: [ids]")
         )
-    width = max(1, max(len(row) for row in rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.int64)
-    mask = torch.zeros(len(rows), width, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        if len(row) > 0:
-            ids[i, width - len(row) :] = torch.as_tensor(row, dtype=torch.int64)
+    texts = [integers(f"{where}: input_ids[{i}]", row) for i, row in enumerate(rows)]
+    width = max(1, *map(len, texts))
+    ids = torch.zeros(len(texts), width, dtype=torch.int64)
+    mask = torch.zeros(len(texts), width, dtype=torch.bool)
+    for i, row in enumerate(texts):
+        if row:
+            ids[i, width - len(row) :] = torch.tensor(row)
             mask[i, width - len(row) :] = True
     return ids, mask

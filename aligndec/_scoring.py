@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aligndec._prompts import Prompts, as_prompts, token_ids, trim
+from aligndec._columns import at_least
+from aligndec._prompts import Prompts, as_prompts, integers, listed, token_ids, trim
 from aligndec.adaptors import Adaptor
 from aligndec.generation import StringScores
 from aligndec.models import StepLM, as_step_lm
@@ -56,31 +57,33 @@ def score_strings(
         Fields [A, N].
     """
     lm = as_step_lm(model)
-    adaptors = list(adaptors)
-    if not adaptors or not all(isinstance(a, Adaptor) for a in adaptors):
-        raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors}")
+    laws = list(adaptors) if isinstance(adaptors, Iterable) else []
+    if not laws or not all(isinstance(a, Adaptor) for a in laws):
+        raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors!r}")
     ids, mask = as_prompts("score_strings", input_ids, attention_mask, lm.vocab_size, 0)
-    if len(completions) != len(ids):
+    if len(listed("score_strings: completions", "N lists of ids", completions)) != len(ids):
         raise ValueError(
             f"score_strings: completions must be N = {len(ids)} lists, got {len(completions)}"
         )
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"score_strings: batch_size must be >= 1, got {batch_size}")
+    if batch_size is not None:
+        at_least("score_strings", 1, batch_size=batch_size)
+    texts = []
     for i, completion in enumerate(completions):
-        token_ids(f"score_strings: completions[{i}]", list(completion), lm.vocab_size)
-    length = torch.tensor([len(completion) for completion in completions], dtype=torch.int64)
+        name = f"score_strings: completions[{i}]"
+        texts.append(list(token_ids(name, integers(name, completion), lm.vocab_size)))
+    length = torch.tensor([len(text) for text in texts], dtype=torch.int64)
     # Longest first: the rows that are still running are always the first ones of their batch.
     order = torch.argsort(length, descending=True, stable=True)
     sums, status = [], []
     for rows in torch.split(order, len(order) if batch_size is None else batch_size):
-        texts = [list(completions[i]) for i in rows.tolist()]
-        total, worst = _score_batch(lm, *trim(ids[rows], mask[rows]), texts, adaptors)
+        given = [texts[i] for i in rows.tolist()]
+        total, worst = _score_batch(lm, *trim(ids[rows], mask[rows]), given, laws)
         sums.append(total)
         status.append(worst)
     back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
     fields, worst = torch.cat(sums, 2), torch.cat(status, 1)
     back = back.to(fields.device)
-    counted = length.to(fields.device).expand(len(adaptors), -1).contiguous()
+    counted = length.to(fields.device).expand(len(laws), -1).contiguous()
     log_p, log_q, log_z, log_kept, kl = fields[:, :, back]
     return StringScores(log_p, log_q, log_z, log_kept, kl, counted, worst[:, back])
 

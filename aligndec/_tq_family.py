@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from aligndec._columns import at_least
+from aligndec._columns import at_least, real
 from aligndec._reward_calls import Reward, RewardCalls
 from aligndec._tq_decoder import Request, RewardDecoder
 from aligndec._tq_generation import TransferQGeneration
@@ -146,7 +146,7 @@ class BestOfN(RewardDecoder):
 
     def __init__(self, model: Any, reward: Reward, *, n: int, beta: float | None = None) -> None:
         at_least("BestOfN", 1, n=n)
-        if beta is not None and not beta > 0:
+        if beta is not None and not real("BestOfN", "beta", beta) > 0:
             raise ValueError(f"BestOfN: beta must be > 0, got {beta}")
         super().__init__(model, reward, Options(k=n))
         self.n, self.beta = n, beta

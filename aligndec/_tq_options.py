@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec._columns import real, whole
 from aligndec.adaptors import Adaptor
 
 __all__ = ["BASE", "GREEDY", "Options", "ValueFn"]
@@ -76,6 +76,10 @@ class Options:
         for name, least in lowest.items():
             value = whole(function, name, getattr(self, name))
             need(value >= least, name, f">= {least}", value)
+        for name in ("alpha", "beta", "gate_entropy", "gate_top1"):
+            value = getattr(self, name)
+            if value is not None or name == "alpha":
+                real(function, name, value)
         need(self.alpha > 0, "alpha", "> 0", self.alpha)
         if self.beta is not None:
             need(0 < self.beta < math.inf, "beta", "> 0 and finite", self.beta)

@@ -145,7 +145,10 @@ def _asked(context: Context, live: Live, pool: Pool) -> Tensor:
     rows = live.rows[index].tolist()
     prompts = [context.strings.prompts[row] for row in rows]
     texts = [list(context.strings.texts[row]) for row in rows]
-    given = torch.as_tensor(context.options.value_fn(prompts, texts, pool.token[index]))
+    answer = context.options.value_fn(prompts, texts, pool.token[index])
+    if answer is None:
+        raise TypeError("TransferQ: value_fn must return values [B, k], got None")
+    given = torch.as_tensor(answer)
     if given.shape != (len(rows), pool.token.shape[1]) or not bool(given.isfinite().all()):
         raise ValueError(
             f"TransferQ: value_fn must return finite [B, k] = [{len(rows)}, "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aligndec._columns import whole
 from aligndec._decode import Decoder
 from aligndec._prepare import groups, prepare
 from aligndec._prompts import Prompts, token_bar, trim
@@ -106,12 +107,15 @@ def generate(
             "batch_size": batch_size,
         },
     )
+    whole("generate", "seed", seed)
+    if on_token is not None and not callable(on_token):
+        raise TypeError(f"generate: on_token must be callable, got {on_token!r}")
     other = None if reference is None else as_step_lm(reference)
     if other is not None and other.vocab_size < lm.vocab_size:
         raise ValueError(
             f"generate: reference must have vocab_size >= {lm.vocab_size}, got {other.vocab_size}"
         )
-    if not 0 <= first_draw <= 2**32 - num_return_sequences:
+    if not 0 <= whole("generate", "first_draw", first_draw) <= 2**32 - num_return_sequences:
         raise ValueError(
             "generate: first_draw must be in [0, 2^32 - num_return_sequences], got "
             + str(first_draw)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least
+from aligndec._columns import at_least, whole
 from aligndec._global_samples import GlobalSamples
 from aligndec._methods import by_chains, by_weight
+from aligndec._prepare import adaptors_of
 from aligndec._prompts import Prompts
 from aligndec._rejection import reject
 from aligndec._targets import (
@@ -96,10 +97,10 @@ class GlobalSampler:
         pad_token_id: int | None = None,
     ) -> None:
         check_target("GlobalSampler", target, unfinished)
-        at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens)
-        if max_proposals is not None:
-            at_least("GlobalSampler", 1, max_proposals=max_proposals)
-        adaptors = (adaptor,) if isinstance(adaptor, Adaptor) else tuple(adaptor)
+        bounds = {"max_proposals": max_proposals, "batch_size": batch_size}
+        given = {name: bound for name, bound in bounds.items() if bound is not None}
+        at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens, **given)
+        adaptors = adaptors_of("GlobalSampler", adaptor)
         check_method(target, method, adaptors)
         self.model = as_step_lm(model)
         self.adaptor = adaptor if isinstance(adaptor, Adaptor) else adaptors
@@ -161,6 +162,7 @@ class GlobalSampler:
         where = "GlobalSampler.sample"
         at_least(where, 1, n_samples=n_samples, thin=thin, n_chains=n_chains)
         at_least(where, 0, burn_in=burn_in)
+        whole(where, "seed", seed)
         if n_samples % n_chains:
             raise ValueError(
                 f"{where}: n_samples must be a multiple of n_chains = {n_chains}, got {n_samples}"

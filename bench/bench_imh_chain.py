@@ -91,6 +91,7 @@ def test_time(against: str, bits: str, threads: int, benchmark, rows: list[Row])
     row, ours = measure(against, bits, threads, QUICK)
     rows.append(row)
     benchmark.extra_info.update(vars(row), ok=row.ok)
+    benchmark.group = f"{row.section}, {threads} threads"
     benchmark.pedantic(ours, rounds=5, warmup_rounds=1)
 
 

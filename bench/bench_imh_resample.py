@@ -88,6 +88,7 @@ def test_time(threads: int, benchmark, rows: list[Row]) -> None:
     measured, ours = measure(threads, repeats=2, steps=20_000)
     rows += measured
     benchmark.extra_info.update({row.section: row.ratio for row in measured})
+    benchmark.group = f"{measured[0].section}, {threads} threads"
     benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
 
 

@@ -85,6 +85,7 @@ def test_time(shape: tuple[int, int], threads: int, benchmark, rows: list[Row]) 
     row, ours = measure(shape, threads, QUICK)
     rows.append(row)
     benchmark.extra_info.update(vars(row), ok=row.ok)
+    benchmark.group = f"{row.section}, {threads} threads"
     benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
 
 

@@ -153,7 +153,7 @@ def show(rows: Sequence[Row]) -> str:
         sizes = [f"{v / 2**20:.2f} MiB" if memory else _seconds(v) for v in (row.ours, row.theirs)]
         shape = " x ".join(map(str, row.shape))
         cells = (row.section, row.adaptor, row.logits, shape, str(row.threads), row.against, *sizes)
-        result = (f"{limit.sense} {limit.target:g}", f"{row.ratio:.3g}", "yes" if row.ok else "NO")
+        result = (f"{limit.sense} {limit.target:g}", f"{row.ratio:.4g}", "yes" if row.ok else "NO")
         table.append((*cells, *result))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in table]

@@ -69,6 +69,54 @@ def test_arguments(argument, value, match):
         ad.generate(LM, IDS, **kwargs)
 
 
+@pytest.mark.parametrize(
+    ("argument", "value", "match"),
+    [
+        ("max_new_tokens", None, "an int, got None"),
+        ("max_new_tokens", 2.5, "an int, got 2.5"),
+        ("num_return_sequences", "2", "an int, got '2'"),
+        ("batch_size", 1.5, "an int, got 1.5"),
+        ("seed", "a", "an int, got 'a'"),
+        ("seed", torch.tensor([1, 2]), "an int, got tensor"),
+        ("first_draw", 1.0, "an int, got 1.0"),
+        ("prompt_ids", [0, 1.5], "of ints, got 1.5"),
+        ("prompt_ids", "ab", "a sequence of ints, got 'ab'"),
+        ("eos_token_id", 1.5, "a sequence of ints, got 1.5"),
+        ("eos_token_id", ["a"], "of ints, got 'a'"),
+        ("pad_token_id", True, "of ints, got True"),
+        ("adaptor", None, "an Adaptor or P of them, got None"),
+        ("on_token", 3, "callable, got 3"),
+        ("input_ids", None, "Tensor .* or a list of lists of ids, got NoneType"),
+        ("input_ids", "hello", "list of lists of ids, got str"),
+        ("input_ids", {"input_ids": [[1]]}, "list of lists of ids, got dict"),
+        ("attention_mask", [[1, 1, 1]] * 2, "a Tensor, got list"),
+    ],
+    ids=str,
+)
+def test_types_of_arguments(argument, value, match):
+    kwargs = {"input_ids": IDS, "max_new_tokens": 2, argument: value}
+    with pytest.raises(TypeError, match=f"^generate: {argument} must be .*{match}"):
+        ad.generate(LM, **kwargs)
+
+
+@pytest.mark.parametrize("rows", [[[1], [2.5]], [[1], ["a"]], [[1], None], [[1], "ab"]], ids=str)
+def test_rows_are_ints(rows):
+    with pytest.raises(TypeError, match=r"^generate: input_ids\[1\] must be .*ints, got"):
+        ad.generate(LM, rows, max_new_tokens=2)
+    with pytest.raises(TypeError, match=r"^score_strings: completions\[1\] must be .*ints, got"):
+        ad.score_strings(LM, IDS, rows)
+
+
+def test_ids_of_other_kinds_are_taken():
+    lm = TableLM.random(5, order=1, eos_token_id=0)
+    want = ad.generate(lm, IDS, max_new_tokens=2, eos_token_id=[0, 3]).tokens
+    for prompts in (IDS.numpy(), list(IDS), [tuple(row) for row in IDS.int().numpy()]):
+        out = ad.generate(lm, prompts, max_new_tokens=2, eos_token_id=torch.tensor([0, 3]))
+        assert torch.equal(out.tokens, want)
+    one = ad.generate(lm, IDS, max_new_tokens=2, eos_token_id=torch.tensor(3))
+    assert one.eos_token_id == (3,)
+
+
 def test_types():
     with pytest.raises(TypeError, match="StepLM"):
         ad.generate(object(), IDS, max_new_tokens=2)
@@ -76,6 +124,15 @@ def test_types():
         ad.generate(LM, IDS, adaptor=[0.7, 0.9], max_new_tokens=2)
     with pytest.raises(TypeError, match="adaptors must be a sequence of Adaptor"):
         ad.score_strings(LM, IDS, [[1], [2]], [])
+    with pytest.raises(TypeError, match="adaptors must be a sequence of Adaptor, got Adaptor"):
+        ad.score_strings(LM, IDS, [[1], [2]], ad.Adaptor())
+    with pytest.raises(TypeError, match="completions must be N lists of ids, got NoneType"):
+        ad.score_strings(LM, IDS, None)
+    with pytest.raises(TypeError, match="GlobalSampler: adaptor must be an Adaptor or P of them"):
+        ad.GlobalSampler(LM, 0.7, max_new_tokens=2)
+    sampler = ad.GlobalSampler(LM, method="rejection", max_new_tokens=2)
+    with pytest.raises(TypeError, match=r"sample: seed must be an int, got 'a'"):
+        sampler.sample(IDS, n_samples=1, seed="a")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ def test_types() -> None:
         tq.TransferQ(LM, reward, rollout_adaptor=0.7)
     with pytest.raises(TypeError, match="k must be an int"):
         tq.TransferQ(LM, reward, k=2.0)
+    for name in ("alpha", "beta", "gate_entropy", "gate_top1"):
+        with pytest.raises(TypeError, match=f"TransferQ: {name} must be a number, got 'a'"):
+            tq.TransferQ(LM, reward, **{name: "a"})
+    with pytest.raises(TypeError, match="alpha must be a number, got None"):
+        tq.TransferQ(LM, reward, alpha=None)
+    with pytest.raises(TypeError, match="BestOfN: beta must be a number, got 'a'"):
+        tq.BestOfN(LM, reward, n=2, beta="a")
     with pytest.raises(ValueError, match="max_new_tokens must be >= 1"):
         tq.TransferQ(LM, reward).generate([[1]], max_new_tokens=0)
     for build in (
@@ -115,6 +122,9 @@ def test_batch_sizes(build) -> None:
 
 
 def test_value_functions_are_checked() -> None:
+    decoder = tq.TransferQ(LM, reward, k=3, value_fn=lambda p, c, z: None)
+    with pytest.raises(TypeError, match=r"value_fn must return values \[B, k\], got None"):
+        decoder.generate([[1]], max_new_tokens=2)
     for answer in (torch.zeros(2, 3), torch.full((1, 3), math.nan)):
         decoder = tq.TransferQ(LM, reward, k=3, value_fn=lambda p, c, z, a=answer: a)
         with pytest.raises(ValueError, match=r"value_fn must return finite \[B, k\] = \[1, 3\]"):
