@@ -74,7 +74,9 @@ class _SharedLayer(GrowingLayer):
         for name, prefix in self.prefix.items():
             own, length = getattr(self, name), prefix.shape[-2]
             more = own.shape[-2] if own.numel() else 0
-            room = self._allocate(name, prefix, len(owner), length + more)[..., : length + more, :]
+            # Contiguous, as the joined tensor that was handed out said of itself.
+            shape = (len(owner), prefix.shape[1], length + more, prefix.shape[-1])
+            room = prefix.new_empty(shape)
             room[..., :length, :] = prefix[owner.to(prefix.device)]
             if more:
                 room[..., length:, :] = own

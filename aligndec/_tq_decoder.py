@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least
+from aligndec._columns import at_least, whole
 from aligndec._prepare import Prepared, groups, prepare
 from aligndec._prompts import Prompts, token_bar, trim
 from aligndec._reward_calls import Reward, RewardCalls
@@ -129,6 +129,7 @@ class RewardDecoder:
         at_least(
             self._name, 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
         )
+        whole(self._name, "seed", seed)
         if batch_size is not None:
             at_least(self._name, 1, batch_size=batch_size)
         return self._run(

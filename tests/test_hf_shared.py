@@ -191,6 +191,19 @@ def test_what_only_looks_like_attention_reads_joined_tensors():
     torch.testing.assert_close(more[0][:, :, :34], keys + 0)
 
 
+@pytest.mark.parametrize("own", [1, 3])
+def test_joined_tensors_lie_as_they_say(own):
+    layer = shared._SharedLayer({n: torch.randn(2, 3, 33, 8) for n in ("keys", "values")})
+    layer.branches = Branches.of(torch.tensor([0, 1, 1, 0]), 2)
+    keys, _ = layer.update(torch.randn(4, 3, own, 8), torch.randn(4, 3, own, 8))
+    assert keys.is_contiguous()
+    weight = torch.randn(5, 8)
+    got = torch.nn.functional.linear(keys, weight)
+    torch.testing.assert_close(got, layer.keys @ weight.T)
+    assert layer.keys.stride() == keys.stride()
+    assert keys.flatten().shape == (4 * 3 * (33 + own) * 8,)
+
+
 def test_low_precision():
     model = tiny("Llama").to(torch.bfloat16)
     lm = HFCausalLM(model)

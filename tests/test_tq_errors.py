@@ -112,13 +112,15 @@ def test_rewards_name_their_items(answer, items, message: str) -> None:
 
 
 @pytest.mark.parametrize("build", [tq.TransferQ, tq.Args, lambda *a: tq.BestOfN(*a, n=2)])
-def test_batch_sizes(build) -> None:
+def test_batch_sizes_and_seeds(build) -> None:
     decoder = build(LM, reward)
     name = type(decoder).__name__
     with pytest.raises(ValueError, match=f"^{name}: batch_size must be >= 1, got 0$"):
         decoder.generate([[1]], max_new_tokens=2, batch_size=0)
     with pytest.raises(TypeError, match=f"^{name}: batch_size must be an int, got 2.0$"):
         decoder.generate([[1]], max_new_tokens=2, batch_size=2.0)
+    with pytest.raises(TypeError, match=f"^{name}: seed must be an int, got 'a'$"):
+        decoder.generate([[1]], max_new_tokens=2, seed="a")
 
 
 def test_value_functions_are_checked() -> None:
