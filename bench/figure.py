@@ -102,7 +102,7 @@ def draw(results: Results) -> None:
     figure.savefig(FIGURE, dpi=160, bbox_inches="tight")
 
 
-def table(results: Results, generate: Results | None) -> str:
+def table(results: Results, generate: Results | None, transfer_q: Results | None) -> str:
     """Markdown: one line per adaptor, then the single figures."""
     batch, real, one = [BATCH, VOCAB], [BATCH, VOCAB_GRID], [1, VOCAB]
     columns = (
@@ -121,13 +121,57 @@ def table(results: Results, generate: Results | None) -> str:
             found = [results.find(t, against, section, **fields) for t in THREADS]
             cells.append(" / ".join(form.format(row["ratio"]) if row else "–" for row in found))
         lines.append(f"| {kind.replace('+', ' → ')} | " + " | ".join(cells) + " |")
-    lines += ["", *_sentences(results, generate), ""]
+    lines += ["", *_sentences(results), ""]
+    if generate:
+        lines += [*decoding(generate), ""]
+    if transfer_q:
+        lines += [transfer(transfer_q), ""]
     source = f"{results.machine()}; {results.record['date'][:10]}; 1 / 2 threads."
     lines.append(f"{source} Command: `{results.record['command']}`.")
     return "\n".join(lines)
 
 
-def _sentences(results: Results, generate: Results | None) -> list[str]:
+def decoding(generate: Results) -> list[str]:
+    """Tokens per second of whole strings, ours and transformers', on the same model."""
+    rows = [r for r in generate.record["rows"] if r["section"] == "generate, speed"]
+    batch, length = rows[0]["shape"]
+    lines = [
+        f"| SmolLM2-135M, {batch} prompts, top_p 0.9, tokens/s | `generate` | `model.generate` | |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, packed in (("the model as it comes", False), ("`prepack(model)`", True)):
+        found = [
+            row
+            for row in rows
+            if row["adaptor"].endswith("prepacked")
+            == row["against"].endswith("prepacked")
+            == packed
+        ]
+        cells = [
+            " / ".join(f"{batch * length / row[side]:.0f}" for row in found)
+            for side in ("ours", "theirs")
+        ]
+        ratio = " / ".join(f"{row['ratio']:.2f}" for row in found)
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {ratio} × |")
+    shares = [r["ratio"] for r in generate.record["rows"] if r["section"] == "generate, share"]
+    span = f"{100 * min(shares):.1f} to {100 * max(shares):.1f} %"
+    return [*lines, "", f"Outside of the model's forward `generate` spends {span} of the time."]
+
+
+def transfer(results: Results) -> str:
+    """Transfer Q* against the public algorithm."""
+    rows = results.record["rows"]
+    plain, mixed, packed = (row["ratio"] for row in rows)
+    prompts, k, ahead, length = rows[0]["shape"]
+    return (
+        f"`TransferQ` against the public code of its paper, {prompts} prompts of 100 tokens, "
+        f"k = {k}, {ahead} tokens ahead, {length} decisions, {rows[0]['threads']} threads: "
+        f"{plain:.1f} × on the model as it comes, {packed:.1f} × on the prepacked one "
+        f"({mixed:.1f} × between the two)."
+    )
+
+
+def _sentences(results: Results) -> list[str]:
     lines = []
     grids = [results.find(t, "25 x score", logits="SmolLM2") for t in THREADS]
     if all(grids):
@@ -144,17 +188,6 @@ def _sentences(results: Results, generate: Results | None) -> list[str]:
         lines.append(
             f"- Memory added by one call: at most {most['ours'] / 2**20:.1f} MiB for {of}."
         )
-    for row in generate.record["rows"] if generate else ():
-        if row["section"] == "generate, speed":
-            tokens = row["shape"][0] * row["shape"][1]
-            share = generate.find(row["threads"], "whole step", adaptor=row["adaptor"])
-            lines.append(
-                f"- `generate`, SmolLM2-135M, {row['adaptor']}, {row['shape'][0]} prompts, "
-                f"{row['threads']} thread(s): "
-                f"{tokens / row['ours']:.0f} tokens/s, `{row['against']}` "
-                f"{tokens / row['theirs']:.0f} ({row['ratio']:.2f} ×); outside of the model's "
-                f"forward {100 * share['ratio']:.1f} % of the time."
-            )
     return lines
 
 
@@ -163,9 +196,10 @@ def main() -> int:
     if not path.is_file():
         print(f"figure: {path} is missing; bench/README.md says how it is made", file=sys.stderr)
         return 1
-    results, end_to_end = Results(path), RESULTS / "generate-cpu.json"
+    results = Results(path)
     draw(results)
-    text = table(results, Results(end_to_end) if end_to_end.is_file() else None)
+    others = [RESULTS / f"{name}-cpu.json" for name in ("generate", "transfer_q")]
+    text = table(results, *(Results(other) if other.is_file() else None for other in others))
     print(text)
     readme = ROOT / "README.md"
     page = readme.read_text() if readme.is_file() else ""
