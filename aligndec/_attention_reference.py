@@ -68,9 +68,9 @@ def attend(
     Parameters
     ----------
     prefix : tuple of Tensor
-        Keys and values [b, h, P, D].
+        Keys [b, h, P, D] and values [b, h, P, E].
     own : tuple of Tensor
-        Keys and values [rows, h, n, D].
+        Keys [rows, h, n, D] and values [rows, h, n, E].
     query : Tensor
         [rows, heads, L, D], heads a multiple of h.
     mask : Tensor, optional
@@ -81,22 +81,25 @@ def attend(
     Returns
     -------
     Tensor
-        [rows, heads, L, D].
+        [rows, heads, L, E]; 0 where a query may see nothing, as in torch's attention.
     """
     rows, heads, length, width = query.shape
     h, columns = own[0].shape[1], prefix[0].shape[-2] + own[0].shape[-2]
-    query = (query * scale).reshape(rows, h, -1, width)
+    asked = heads // h * length
+    query = (query * scale).reshape(rows, h, asked, width)
     on_prefix = branches.apart(branches.together(query) @ prefix[0].mT)
     scores = torch.cat([on_prefix, query @ own[0].mT], -1).view(rows, heads, length, columns)
     if mask is not None and mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, -torch.inf)
     elif mask is not None:
         scores = scores + mask
-    weights = scores.softmax(-1, dtype=torch.promote_types(query.dtype, torch.float32))
-    weights = weights.to(query.dtype).view(rows, h, -1, columns)
+    exact = torch.promote_types(query.dtype, torch.float32)
+    weights = torch._safe_softmax(scores, -1, dtype=exact)
+    weights = weights.to(query.dtype).view(rows, h, asked, columns)
     on_prefix, on_own = weights.tensor_split((prefix[0].shape[-2],), -1)
     out: Tensor = branches.apart(branches.together(on_prefix) @ prefix[1]) + on_own @ own[1]
-    return out.reshape(rows, heads, length, -1)  # a table of one prefix is no contiguous one
+    # A table of one prefix is no contiguous one.
+    return out.reshape(rows, heads, length, own[1].shape[-1])
 
 
 def branched_attention(

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from aligndec import _ops
 from aligndec._attention_reference import Branches, attend
 from aligndec._hf_cache import GrowingLayer, copy_layer
+from aligndec._recorded import recorded
 from aligndec.backend import current_ops
 
 __all__ = ["gather_layers", "whole_layer"]
@@ -45,8 +47,7 @@ class _SharedLayer(GrowingLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Append columns; return all keys and values, joined when they are read."""
-        saved = torch.is_grad_enabled() and key_states.requires_grad
-        if saved or torch.compiler.is_compiling():  # a joined tensor breaks the graph
+        if recorded(key_states, value_states):  # a joined tensor breaks the graph
             self.join()
         super().update(key_states, value_states, *args, **kwargs)
         if self.branches is None:
@@ -88,20 +89,24 @@ class _SharedLayer(GrowingLayer):
         assert self.branches is not None
         prefix, own = (self.prefix["keys"], self.prefix["values"]), (self.keys, self.values)
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        if not _in_one_kernel(query, *prefix, *own, mask):
+        if not _in_one_kernel(mask, query, *prefix, *own):
             return attend(self.branches, prefix, own, query, mask, scale)
         branches = self.branches.order, self.branches.start
         return current_ops().branched_attention(query, *prefix, *own, *branches, mask, scale)
 
 
-def _in_one_kernel(query: Tensor, *rest: Tensor | None) -> bool:
-    """Whether the kernel of the CPU takes these tensors: float32, and nobody wants a gradient."""
-    if query.device.type != "cpu" or (torch.is_grad_enabled() and query.requires_grad):
+def _in_one_kernel(mask: Tensor | None, *tensors: Tensor) -> bool:
+    """Whether the kernel of the CPU takes these tensors."""
+    if not _ops.NATIVE or recorded(mask, *tensors):
         return False
-    *tensors, mask = rest
-    if mask is not None and mask.dtype not in (torch.bool, torch.float32):
-        return False
-    return all(x is not None and x.dtype == torch.float32 for x in (query, *tensors))
+    if mask is not None:
+        columns = tensors[1].shape[-2] + tensors[3].shape[-2]
+        kind = mask.dim() == 4 and mask.dtype in (torch.bool, torch.float32)
+        if not (kind and mask.shape[-1] == columns and mask.stride(-1) == 1):
+            return False
+    return all(
+        x.device.type == "cpu" and x.dtype == torch.float32 and x.stride(-1) == 1 for x in tensors
+    )
 
 
 class _Joined(torch.Tensor):
@@ -207,14 +212,15 @@ def _gather(layer: Any, index: Tensor, plans: _Plans) -> Any:
 
 def _many(rows: Tensor, used: Tensor) -> bool:
     """Whether the rows are so many for the prefixes they use that sharing pays."""
-    return len(rows) >= SHARED_BY * len(used)
+    return len(rows) >= max(1, SHARED_BY * len(used))
 
 
 def _may_share(layer: Any) -> bool:
     """Whether the rows of a layer may become prefixes."""
     if not (isinstance(layer, GrowingLayer) and layer.is_initialized):
         return False
-    return layer.get_seq_length() >= SHARED_FROM and not layer.keys.requires_grad
+    saved = layer.keys.requires_grad or layer.values.requires_grad
+    return layer.get_seq_length() >= SHARED_FROM and not saved
 
 
 def _reordered(layer: Any, index: Tensor) -> Any:

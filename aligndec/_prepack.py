@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
+
+from aligndec._recorded import recorded
 
 __all__ = ["prepack"]
 
@@ -140,14 +141,13 @@ class PrepackedLinear(nn.Linear):
         return self._packed.blocks
 
     def _serves(self, x: Tensor) -> bool:
-        if _traced() or type(x) is not Tensor or torch.is_autocast_enabled("cpu"):
+        if type(x) is not Tensor or torch.is_autocast_enabled("cpu"):
             return False
-        if torch.is_grad_enabled():
-            with_bias = self.bias is not None and self.bias.requires_grad
-            if with_bias or x.requires_grad or self.weight.requires_grad:
-                return False
+        if recorded(x, self.weight, self.bias):
+            return False
         alike = x.dtype == self.weight.dtype and x.device.type == "cpu"
-        return alike and x.dim() > 1 and x.numel() > 0 and _fits(self.weight)
+        fits = x.dim() > 1 and x.numel() > 0 and x.shape[-1] == self.weight.shape[1]
+        return alike and fits and _fits(self.weight)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the blocks out: they have no portable form, and are soon made."""
@@ -159,13 +159,6 @@ _KINDS = (nn.Linear, PrepackedLinear)
 
 _SOME = 8
 """Elements of a weight that are compared: one for each cache line that the comparison waits for."""
-
-
-def _traced() -> bool:
-    """Whether torch records or transforms what it computes: oneDNN's products have no rules."""
-    recorded = torch.compiler.is_compiling() or torch._C._is_tracing()
-    forward_mode = forward_ad._current_level >= 0
-    return recorded or forward_mode or torch._C._are_functorch_transforms_active()
 
 
 def _version(weight: Tensor) -> int:

@@ -3,10 +3,10 @@
     python bench/bench_branched_attention.py --json bench/results/branched_attention-cpu.json
 
 One layer of SmolLM2-135M (9 heads of queries on 3 of keys, 64 numbers each, float32) at one token:
-8 prompts with 10 rows each and one prompt with 64 rows. "torch's products" is the eager default of
-the same op: batches of matrices, one per prefix, and one softmax. "gathered" is what every row pays
-when it has a copy of its prefix: scaled_dot_product_attention on joined keys and values, which lie
-ready here. Results are compared with the latter in float64 before anything is timed.
+8 prompts with 10 rows each and one prompt with 64 rows. "torch's products" is what other devices
+and types use: batches of matrices, one per prefix, and one softmax. "gathered" is what every row
+pays when it has a copy of its prefix: scaled_dot_product_attention on joined keys and values, which
+lie ready here. Results are compared with the latter in float64 before anything is timed.
 """
 
 import sys

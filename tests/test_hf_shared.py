@@ -134,6 +134,7 @@ def test_few_rows_and_short_prefixes_are_gathered(rows):
     _, short = lm.prefill(torch.full((1, 31), 5), torch.ones(1, 31, dtype=torch.bool))
     many = torch.zeros(9, dtype=torch.int64)
     assert type(lm.select(short, many).cache.layers[0]) is GrowingLayer
+    assert len(lm.select(state, many[:0]).cache.layers[0].keys) == 0
 
 
 def test_shared_states_join():
@@ -150,29 +151,65 @@ def test_shared_states_join():
     torch.testing.assert_close(out[4:], lm.step(tokens[4:], fresh)[0], **TOL)
 
 
-@pytest.mark.parametrize("mask", ["none", "bool", "float", "heads"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("mask", ["none", "bool", "float", "heads", "flat", "one", "strided"])
 @pytest.mark.parametrize("owner", [(2, 0, 2, 1, 2), (0, 0, 1, 1, 2, 2), (0, 0, 0)])
 @pytest.mark.parametrize(("heads", "length"), [(4, 1), (12, 1), (12, 3)])
-def test_attention_is_torchs(heads, length, owner, mask):
-    """Ragged and even branches, grouped heads, all kinds of masks, in float64."""
+def test_attention_is_torchs(heads, length, owner, mask, dtype):
+    """Ragged and even branches, grouped heads, all kinds of masks; float32 is for the kernel."""
     torch.manual_seed(heads + length)
     owner, rows, p, own, b = torch.tensor(owner), len(owner), 33, length + 1, int(max(owner)) + 1
-    layer = shared._SharedLayer({n: torch.randn(b, 4, p, 8).double() for n in ("keys", "values")})
+    layer = shared._SharedLayer(
+        {n: torch.randn(b, 4, p, 8, dtype=dtype) for n in ("keys", "values")}
+    )
     layer.branches = Branches.of(owner, b)
-    new = [torch.randn(rows, 4, own, 8).double() for _ in range(2)]
+    new = [torch.randn(rows, 4, own, 8, dtype=dtype) for _ in range(2)]
     keys, values = layer.update(*new)
     prefix = layer.prefix
     whole = [
         torch.cat([prefix[n][owner], x], 2) for n, x in zip(("keys", "values"), new, strict=True)
     ]
-    query = torch.randn(rows, length, heads, 8).double().transpose(1, 2)
+    query = torch.randn(rows, length, heads, 16, dtype=dtype).transpose(1, 2)
+    query = query[..., ::2] if mask == "strided" else query[..., :8]
     allowed = torch.rand(rows, heads if mask == "heads" else 1, length, p + own) < 0.7
-    attn_mask = {"none": None, "bool": allowed, "heads": allowed}.get(mask, allowed.log().double())
+    others = {
+        "none": None,
+        "float": allowed.log().to(dtype),
+        "flat": allowed[0, 0],
+        "one": allowed[:, :, :1, :1] | True,
+        "strided": allowed.mT.contiguous().mT,
+    }
+    attn_mask = others.get(mask, allowed)
     sdpa = torch.nn.functional.scaled_dot_product_attention
     ours = sdpa(query, keys, values, attn_mask=attn_mask, scale=0.3, enable_gqa=True)
     assert layer.branches is not None  # nothing was joined
     theirs = sdpa(query, *whole, attn_mask=attn_mask, scale=0.3, enable_gqa=True)
-    torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+    atol = 1e-12 if dtype == torch.float64 else 3e-6
+    torch.testing.assert_close(ours, theirs, atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize("wanted", ["query", "keys", "values", "mask", "prefix"])
+def test_every_gradient_arrives(wanted):
+    def run(share):
+        torch.manual_seed(0)
+        prefix = {n: torch.randn(1, 2, 40, 8) for n in ("keys", "values")}
+        given = {n: torch.randn(3, 2, 1, 8) for n in ("query", "keys", "values")}
+        given |= {"mask": torch.randn(3, 1, 1, 41), "prefix": prefix["values"]}
+        given[wanted].requires_grad_()
+        layer = GrowingLayer()
+        with torch.set_grad_enabled(wanted == "prefix"):
+            layer.update(prefix["keys"], prefix["values"])
+            monkey.setattr(shared, "SHARED_BY", 2 if share else 10**9)
+            layer = shared.gather_layers([layer], torch.zeros(3, dtype=torch.int64))[0]
+        with torch.enable_grad():
+            pair = layer.update(given["keys"], given["values"])
+            out = torch.nn.functional.scaled_dot_product_attention(
+                given["query"], *pair, attn_mask=given["mask"]
+            )
+            return torch.autograd.grad(out.square().sum(), given[wanted])[0]
+
+    with pytest.MonkeyPatch.context() as monkey:
+        torch.testing.assert_close(run(True), run(False), atol=1e-5, rtol=0)
 
 
 def test_what_only_looks_like_attention_reads_joined_tensors():

@@ -123,7 +123,7 @@ static void attend_with(AttentionWork& work) {
     const AttentionWork::Place at = work.place(q);
     float* out =
         args.out + ((at.row * args.heads + at.head) * args.length + at.token) * args.value_dim;
-    const float inverse = 1.0f / sum[q];
+    const float inverse = sum[q] == 0.0f ? 0.0f : 1.0f / sum[q];  // 0: it may see nothing
     for (int64_t i = 0; i < args.value_dim; ++i) out[i] = found[i] * inverse;
   }
 }

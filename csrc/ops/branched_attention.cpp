@@ -77,7 +77,7 @@ Tensor branched_attention(const Tensor& query, const Tensor& prefix_keys,
   args.shared = prefix_keys.size(2);
   args.own = keys.size(2);
   const int64_t kv_heads = keys.size(1);
-  TORCH_CHECK_VALUE(kv_heads > 0 && args.heads % kv_heads == 0, kOp,
+  TORCH_CHECK_VALUE(kv_heads > 0 && args.heads > 0 && args.heads % kv_heads == 0, kOp,
                     ": query must have a multiple of the ", kv_heads, " heads of keys, got ",
                     args.heads);
   args.group = args.heads / kv_heads;

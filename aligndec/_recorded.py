@@ -1,0 +1,18 @@
+"""Whether torch records what it computes: kernels without derivatives then step back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+__all__ = ["recorded"]
+
+
+def recorded(*tensors: Tensor | None) -> bool:
+    """Whether somebody compiles, traces or differentiates an operation on these tensors."""
+    if torch.compiler.is_compiling() or torch._C._is_tracing():
+        return True
+    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+        return True
+    return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
