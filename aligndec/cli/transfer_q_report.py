@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,15 +103,14 @@ def write(
 def _plot(results: Sequence[Result], reward: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for result in results:
+    for marker, result in zip(cycle("os^Dv<>"), results, strict=False):
         row = result.summary()
-        axes.errorbar(row["kl"], row["reward"], row["reward_standard_error"], fmt="o", capsize=2)
-        axes.annotate(
-            result.name, (row["kl"], row["reward"]), xytext=(5, 4), textcoords="offset points"
-        )
-    axes.margins(0.2)
+        error = row["reward_standard_error"]
+        axes.errorbar(*(row["kl"], row["reward"], error), fmt=marker, capsize=2, label=result.name)
+    axes.margins(0.08)
+    figure.legend(loc="outside right center", frameon=False)  # names beside points would collide
     axes.set_xlabel("KL from the model, at most (nats per string)")
     axes.set_ylabel(reward)
     figure.savefig(path, dpi=150)
