@@ -10,7 +10,17 @@ import torch
 
 from aligndec import _exact
 
-__all__ = ["COLUMNS", "at_least", "check", "columns", "count", "number", "real", "whole"]
+__all__ = [
+    "COLUMNS",
+    "at_least",
+    "at_least_if_given",
+    "check",
+    "columns",
+    "count",
+    "number",
+    "real",
+    "whole",
+]
 
 COLUMNS = 13
 
@@ -68,3 +78,8 @@ def at_least(function: str, bound: int, **given: Any) -> None:
     for name, value in given.items():
         if whole(function, name, value) < bound:
             raise ValueError(f"{function}: {name} must be >= {bound}, got {value}")
+
+
+def at_least_if_given(function: str, bound: int, **given: Any) -> None:
+    """Check the same of those that are not None."""
+    at_least(function, bound, **{k: value for k, value in given.items() if value is not None})

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
+from aligndec._recorded import differentiated
+
 __all__ = ["GrowingLayer", "copy_layer"]
 
 _SPARE = 32
@@ -26,7 +28,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Append columns; return all keys and values."""
-        if _saved(key_states, value_states):  # no writing into what a gradient needs
+        if differentiated(key_states, value_states):  # no writing into what a gradient needs
             whole: tuple[Tensor, Tensor] = super().update(key_states, value_states)
             return whole
         if not self.is_initialized:
@@ -37,7 +39,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Gather rows, straight into buffers that have room."""
-        if not self.is_initialized or _saved(self.keys, self.values):
+        if not self.is_initialized or differentiated(self.keys, self.values):
             super().reorder_cache(beam_idx)
             return
         for name in ("keys", "values"):
@@ -64,10 +66,6 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
                 room[..., :length, :] = old
         room[..., length:total, :] = new
         return room[..., :total, :]
-
-
-def _saved(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
 def _is_head(part: Tensor, room: Tensor) -> bool:

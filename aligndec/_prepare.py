@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least
 from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_ids
 from aligndec.adaptors import Adaptor
 from aligndec.models import StepLM, as_step_lm
@@ -38,12 +37,8 @@ def prepare(
     prompt_ids: Tensor | Sequence[int] | None,
     eos_token_id: int | Sequence[int] | None,
     pad_token_id: int | None,
-    at_least_one: dict[str, int | None],
 ) -> Prepared:
     """Check the arguments that `generate` and its relatives share."""
-    for name, value in at_least_one.items():
-        if value is not None or name != "batch_size":
-            at_least(function, 1, **{name: value})
     lm = as_step_lm(model)
     eos = lm.eos_token_id if eos_token_id is None else eos_token_id
     eos = token_ids(f"{function}: eos_token_id", eos, lm.vocab_size)

@@ -13,6 +13,7 @@ from aligndec._columns import whole
 __all__ = [
     "Prompts",
     "as_prompts",
+    "in_vocabulary",
     "integers",
     "listed",
     "pad_id",
@@ -46,10 +47,15 @@ def token_ids(name: str, value: Any, vocab_size: int) -> tuple[int, ...]:
     """Token ids as a tuple, of an int, a sequence or a tensor; None and () are empty."""
     one = isinstance(value, int) or (isinstance(value, Tensor) and value.dim() == 0)
     items = integers(name, () if value is None else [value] if one else value)
+    return tuple(in_vocabulary(name, items, vocab_size))
+
+
+def in_vocabulary(name: str, items: list[int], vocab_size: int) -> list[int]:
+    """Return integers as they are; refuse those that are no token ids."""
     for item in items:
         if not 0 <= item < vocab_size:
             raise ValueError(f"{name} must be in [0, {vocab_size}), got {item}")
-    return tuple(items)
+    return items
 
 
 def pad_id(where: str, lm: Any, eos: tuple[int, ...], given: int | None) -> int:

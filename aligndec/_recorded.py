@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-__all__ = ["recorded"]
+__all__ = ["differentiated", "recorded"]
 
 
 def recorded(*tensors: Tensor | None) -> bool:
@@ -15,4 +15,9 @@ def recorded(*tensors: Tensor | None) -> bool:
         return True
     if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
         return True
+    return differentiated(*tensors)
+
+
+def differentiated(*tensors: Tensor | None) -> bool:
+    """Whether backward mode needs what an operation on these tensors leaves behind."""
     return torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)

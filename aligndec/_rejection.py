@@ -54,7 +54,6 @@ def reject(
         prompt_ids=prompt_ids,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
-        at_least_one={"max_new_tokens": max_new_tokens, "batch_size": batch_size},
     )
     n_prompts = len(given.ids)
     most = min(max_proposals or PATIENCE * n_samples, NO_DRAW)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least
-from aligndec._prompts import Prompts, as_prompts, integers, listed, token_ids, trim
+from aligndec._columns import at_least_if_given
+from aligndec._prompts import Prompts, as_prompts, in_vocabulary, integers, listed, trim
 from aligndec.adaptors import Adaptor
 from aligndec.generation import StringScores
 from aligndec.models import StepLM, as_step_lm
@@ -65,12 +65,11 @@ def score_strings(
         raise ValueError(
             f"score_strings: completions must be N = {len(ids)} lists, got {len(completions)}"
         )
-    if batch_size is not None:
-        at_least("score_strings", 1, batch_size=batch_size)
+    at_least_if_given("score_strings", 1, batch_size=batch_size)
     texts = []
     for i, completion in enumerate(completions):
         name = f"score_strings: completions[{i}]"
-        texts.append(list(token_ids(name, integers(name, completion), lm.vocab_size)))
+        texts.append(in_vocabulary(name, integers(name, completion), lm.vocab_size))
     length = torch.tensor([len(text) for text in texts], dtype=torch.int64)
     # Longest first: the rows that are still running are always the first ones of their batch.
     order = torch.argsort(length, descending=True, stable=True)

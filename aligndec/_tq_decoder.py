@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, whole
+from aligndec._columns import at_least, at_least_if_given, whole
 from aligndec._prepare import Prepared, groups, prepare
 from aligndec._prompts import Prompts, token_bar, trim
 from aligndec._reward_calls import Reward, RewardCalls
@@ -130,8 +130,7 @@ class RewardDecoder:
             self._name, 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
         )
         whole(self._name, "seed", seed)
-        if batch_size is not None:
-            at_least(self._name, 1, batch_size=batch_size)
+        at_least_if_given(self._name, 1, batch_size=batch_size)
         return self._run(
             Request(
                 input_ids,
@@ -155,7 +154,6 @@ class RewardDecoder:
             prompt_ids=asked.prompt_ids,
             eos_token_id=asked.eos_token_id,
             pad_token_id=asked.pad_token_id,
-            at_least_one={},
         )
         ids, mask = given.ids, given.mask
         prompt_index = torch.arange(len(ids)).repeat_interleave(draws)

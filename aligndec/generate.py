@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec._columns import at_least, at_least_if_given, whole
 from aligndec._decode import Decoder
 from aligndec._prepare import groups, prepare
 from aligndec._prompts import Prompts, token_bar, trim
@@ -95,17 +95,16 @@ def generate(
     ValueError, TypeError
         Before any work, for empty or right-padded prompts and arguments out of range.
     """
+    at_least(
+        "generate", 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
+    )
+    at_least_if_given("generate", 1, batch_size=batch_size)
     lm, ids, mask, names, adaptors, eos, pad = prepare(
         *("generate", model, input_ids, attention_mask),
         adaptor=adaptor,
         prompt_ids=prompt_ids,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
-        at_least_one={
-            "max_new_tokens": max_new_tokens,
-            "num_return_sequences": num_return_sequences,
-            "batch_size": batch_size,
-        },
     )
     whole("generate", "seed", seed)
     if on_token is not None and not callable(on_token):

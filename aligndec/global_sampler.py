@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, whole
+from aligndec._columns import at_least, at_least_if_given, whole
 from aligndec._global_samples import GlobalSamples
 from aligndec._methods import by_chains, by_weight
 from aligndec._prepare import adaptors_of
@@ -97,9 +97,8 @@ class GlobalSampler:
         pad_token_id: int | None = None,
     ) -> None:
         check_target("GlobalSampler", target, unfinished)
-        bounds = {"max_proposals": max_proposals, "batch_size": batch_size}
-        given = {name: bound for name, bound in bounds.items() if bound is not None}
-        at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens, **given)
+        at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens)
+        at_least_if_given("GlobalSampler", 1, max_proposals=max_proposals, batch_size=batch_size)
         adaptors = adaptors_of("GlobalSampler", adaptor)
         check_method(target, method, adaptors)
         self.model = as_step_lm(model)

@@ -14,7 +14,8 @@ from aligndec._check_step_lm import check_step_lm
 from aligndec._prepack import PrepackedLinear
 from aligndec.models import HFCausalLM, prepack
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
+from test_models_hf import tiny
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
@@ -34,22 +35,6 @@ def exact(layer, x):
     out = nn.functional.linear(x.double(), layer.weight.double(), bias)
     size = nn.functional.linear(x.double().abs(), layer.weight.double().abs(), bias)
     return out, 2.0 * x.shape[-1] * torch.finfo(x.dtype).eps * size.abs()
-
-
-def tiny(kind="Llama", **more):
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(
-        vocab_size=61,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        **more,
-    )
-    return getattr(transformers, f"{kind}ForCausalLM")(config).eval()
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -221,7 +206,7 @@ def test_a_model_of_transformers(kind):
 
 
 def test_tied_weights_stay_tied():
-    model = tiny(tie_word_embeddings=True)
+    model = tiny("Llama", tie_word_embeddings=True)
     packed = prepack(model)
     assert packed.lm_head.weight is packed.model.embed_tokens.weight
     assert packed.lm_head.weight is model.lm_head.weight
@@ -259,7 +244,11 @@ def test_other_layers_stay():
         (linear(dtype=torch.float64), ValueError, r"got Linear with torch.float64 on cpu"),
         (linear(device="meta"), ValueError, r"got Linear with torch.float32 on meta"),
         (3, TypeError, r"prepack: model must be a torch.nn.Module, got int$"),
-        (HFCausalLM(tiny()), TypeError, r"got HFCausalLM; pack its module before wrapping it"),
+        (
+            HFCausalLM(tiny("Llama")),
+            TypeError,
+            r"got HFCausalLM; pack its module before wrapping it",
+        ),
     ],
 )
 def test_refused(model, error, text):
