@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._hf_checks import check_filled, check_kinds, checked_model
+from aligndec._hf_checks import (
+    check_filled,
+    check_kinds,
+    checked_model,
+    has_columns,
+    is_recurrent,
+)
 
 __all__ = ["HFCausalLM"]
 
@@ -58,7 +64,7 @@ class HFCausalLM:
         self._first_position: int = next((m.padding_idx + 1 for m in offset), 0)
         # An unsupported kind is refused here, not at the first select.
         kinds = {type(layer).__name__ for layer in self._new_cache().layers}
-        self._own_layers = kinds <= {"GrowingLayer"} and self._cache_name == "past_key_values"
+        self._own_layers = kinds <= {"GrowingLayer"}
         if self._own_layers:
             self.join = self._join
 
@@ -89,7 +95,7 @@ class HFCausalLM:
 
     def extend(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
         """Run k given tokens per row, int64 [B, k]; return the logits after each, [B, k, V]."""
-        if not any(state.cache.is_linear):
+        if not any(map(is_recurrent, state.cache.layers)):
             return self._append(tokens, state)
         # A recurrent layer continues from its state one token at a time.
         logits = []
@@ -108,7 +114,7 @@ class HFCausalLM:
             if state.length > state.mask.shape[1]:  # double: O(1) per token on average
                 grown = max(state.length, 2 * state.mask.shape[1]) - state.mask.shape[1]
                 state.mask = torch.nn.functional.pad(state.mask, (0, grown), value=1)
-            if self._cache_name == "past_key_values":  # a recurrent state holds no padding
+            if any(map(has_columns, state.cache.layers)):  # a recurrent state holds no padding
                 extra["attention_mask"] = state.mask[:, : state.length]
             state.position = state.position + count
         return self._forward(tokens.to(self.device), state, extra, count), state

@@ -5,7 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-__all__ = ["check_filled", "check_kinds", "checked_model"]
+__all__ = ["check_filled", "check_kinds", "checked_model", "has_columns", "is_recurrent"]
+
+_CACHE_NAMES = ("past_key_values", "cache_params", "cache")
+"""What takes the cache: `cache` for every kind of it from transformers 5.24 on."""
+
+_STATES = ("conv_states", "recurrent_states")
 
 _INSTEAD = "wrap its forward in FunctionLM to run without a cache"
 
@@ -33,12 +38,13 @@ def checked_model(model: Any) -> tuple[Any, frozenset[str], str]:
             "mode; call model.eval()"
         )
     accepts = frozenset(inspect.signature(model.forward).parameters)
-    cache_names = [n for n in ("past_key_values", "cache_params") if n in accepts]
+    # XLM and Flaubert always had a `cache` of their own.
+    cache_names = [n for n in _CACHE_NAMES if n in accepts and not hasattr(model.config, "n_langs")]
     # Some models take these names but want a cache class of their own.
     standard = getattr(model, "_supports_default_dynamic_cache", lambda: True)()
     if not cache_names or not standard:
         raise TypeError(
-            "HFCausalLM: model must take a DynamicCache as past_key_values or cache_params, "
+            f"HFCausalLM: model must take a DynamicCache as {' or '.join(_CACHE_NAMES)}, "
             f"got {_name(model)}; {_INSTEAD}"
         )
     return head, accepts, cache_names[0]
@@ -60,15 +66,27 @@ def check_kinds(cache: Any, model: Any) -> None:
 
 
 def check_filled(cache: Any, model: Any) -> None:
-    """Refuse a model that read its prompts and left a recurrent layer of the cache empty."""
+    """Refuse a model that read its prompts and left a layer of the cache empty."""
     for layer in cache.layers:
-        places = [vars(layer).get(name) for name in ("conv_states", "recurrent_states")]
+        places = [vars(layer).get(name) for name in _STATES]
         states = [state for place in places if isinstance(place, dict) for state in place.values()]
-        if states and all(state is None for state in states):
+        no_state = bool(states) and all(state is None for state in states)
+        no_columns = has_columns(layer) and vars(layer).get("is_initialized") is False
+        if no_state or no_columns:
             raise TypeError(
                 "HFCausalLM: model must keep its recurrent state in the cache, got "
                 f"{_name(model)}, which keeps it in its modules; {_INSTEAD}"
             )
+
+
+def is_recurrent(layer: Any) -> bool:
+    """Whether a layer of a cache has nothing but a state from which it goes on."""
+    return any(hasattr(layer, name) for name in _STATES) and not has_columns(layer)
+
+
+def has_columns(layer: Any) -> bool:
+    """Whether a layer of a cache has keys and values of every token."""
+    return hasattr(layer, "keys")
 
 
 def _is_encoder(model: Any) -> bool:

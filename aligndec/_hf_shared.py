@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
+from transformers.cache_utils import DynamicLayer
 
 from aligndec import _ops
 from aligndec._attention_reference import Branches, attend
@@ -70,8 +71,8 @@ class _SharedLayer(GrowingLayer):
             return
         owner = self.branches.owner
         if not self.is_initialized:
-            none = self.prefix["keys"][:0]
-            self.lazy_initialization(none, none)
+            none = (self.prefix[name][:0] for name in ("keys", "values"))
+            DynamicLayer.update(self, *none)
         for name, prefix in self.prefix.items():
             own, length = getattr(self, name), prefix.shape[-2]
             more = own.shape[-2] if own.numel() else 0
