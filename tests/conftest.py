@@ -5,10 +5,10 @@ import os
 import random
 from collections.abc import Iterator
 
-import host_cuda
 import numpy as np
 import pytest
 import torch
+from support import host_cuda
 
 import aligndec as ad
 
@@ -65,15 +65,15 @@ def _backend_of_the_build() -> Iterator[None]:
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test on every build of the CPU kernels that this machine can run."""
     _require_native()
-    from aligndec import _ops
+    from aligndec.ops import library
 
-    before = _ops.extension.instruction_set()
+    before = library.extension.instruction_set()
     try:
-        _ops.extension.set_instruction_set(request.param)
+        library.extension.set_instruction_set(request.param)
     except ValueError:
         pytest.skip(f"this machine lacks {request.param}")
     yield request.param
-    _ops.extension.set_instruction_set(before)
+    library.extension.set_instruction_set(before)
 
 
 @pytest.fixture

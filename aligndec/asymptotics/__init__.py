@@ -4,9 +4,14 @@ Formulas after Yang, Salamatian, Sun, Suresh and Beirami, "Asymptotics of langua
 (2024). `beta` multiplies the reward; KL in nats; everything in float64.
 """
 
-from aligndec._markov import MarkovTilt, markov_tilt
-from aligndec._memoryless import MemorylessBestOfN, Tail, memoryless_best_of_n, memoryless_tail
-from aligndec._rates import cgf, rate_function, renyi_cross_entropy, renyi_divergence
+from aligndec.asymptotics.markov import MarkovTilt, markov_tilt
+from aligndec.asymptotics.memoryless import (
+    MemorylessBestOfN,
+    Tail,
+    memoryless_best_of_n,
+    memoryless_tail,
+)
+from aligndec.asymptotics.rates import cgf, rate_function, renyi_cross_entropy, renyi_divergence
 
 __all__ = [
     "MarkovTilt",

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._divergence import kl_divergence
-from aligndec._tilt_checks import numbers, tensor_of
+from aligndec.reference import kl_divergence
+from aligndec.shared import numbers, tensor_of
 
 __all__ = ["MarkovTilt", "markov_tilt"]
 

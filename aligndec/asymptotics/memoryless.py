@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec._bon_law import levels_of
-from aligndec._columns import at_least
-from aligndec._divergence import kl_divergence
-from aligndec._lattice import Lattice, convolve, lattice_of
-from aligndec._rates import laws
-from aligndec._tilt_law import tilted
-from aligndec._tilt_reference import KL_MAX, REWARD
-from aligndec._tilt_solved import solve_rows
+from aligndec.asymptotics.lattice import Lattice, convolve, lattice_of
+from aligndec.asymptotics.rates import laws
+from aligndec.best_of_n import levels_of
+from aligndec.reference import KL_MAX, REWARD, kl_divergence, tilted
+from aligndec.shared import at_least
+from aligndec.tilting import solve_rows
 
 __all__ = ["MemorylessBestOfN", "Tail", "memoryless_best_of_n", "memoryless_tail"]
 

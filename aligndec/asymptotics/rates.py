@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._divergence import log_div
-from aligndec._tilt_checks import broadcast, lead_of, numbers, on_support, rewards_and_law
-from aligndec._tilt_law import tilted, uniform_like
-from aligndec._tilt_reference import REWARD
-from aligndec._tilt_solved import solve_rows
+from aligndec.reference import REWARD, log_div, tilted, uniform_like
+from aligndec.shared import broadcast, lead_of, numbers, on_support, rewards_and_law
+from aligndec.tilting import solve_rows
 
 __all__ = ["cgf", "laws", "rate_function", "renyi_cross_entropy", "renyi_divergence"]
 

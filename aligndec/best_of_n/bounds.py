@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._divergence import excess, log1mexp
-from aligndec._tilt_checks import numbers
+from aligndec.reference import excess, log1mexp
+from aligndec.shared import numbers
 
 __all__ = ["counts", "kl_bound", "kl_estimate", "n_for_kl"]
 

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._bon_bounds import counts
-from aligndec._bon_law import tie_groups
-from aligndec._tilt_checks import tensor_of
+from aligndec.best_of_n.bounds import counts
+from aligndec.best_of_n.law import tie_groups
+from aligndec.shared import tensor_of
 
 __all__ = ["Curve", "reward_curve"]
 

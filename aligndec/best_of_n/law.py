@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._bon_bounds import counts
-from aligndec._divergence import kl_divergence, log1mexp
-from aligndec._tilt_checks import lead_of, rewards_and_law
+from aligndec.best_of_n.bounds import counts
+from aligndec.reference import kl_divergence, log1mexp
+from aligndec.shared import lead_of, rewards_and_law
 
 __all__ = ["Levels", "kl", "levels_of", "pmf", "tie_groups", "win_rate"]
 

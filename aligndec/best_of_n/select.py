@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._columns import whole
-from aligndec._tilt_checks import numbers, tensor_of
+from aligndec.shared import numbers, tensor_of, whole
 
 __all__ = ["poisson_select", "rejection_select", "select", "soft_select"]
 

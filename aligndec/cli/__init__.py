@@ -21,4 +21,4 @@ except ModuleNotFoundError as _error:
 
     app = _without_extra
 else:
-    from aligndec.cli._app import typer_app as app
+    from aligndec.cli.app import typer_app as app

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from aligndec.cli._app_transfer_q import transfer_q
-from aligndec.cli._options import Model, PromptsFile
-from aligndec.cli.adaptors import ADAPTORS
 from aligndec.cli.console import CliError, fail
-from aligndec.cli.schemes import FAMILIES, FULL, QUICK, TEMPERATURES
+from aligndec.cli.demo.adaptors import ADAPTORS
+from aligndec.cli.options import Model, PromptsFile
+from aligndec.cli.tradeoff.schemes import FAMILIES, FULL, QUICK, TEMPERATURES
+from aligndec.cli.transfer_q.command import transfer_q
 
 __all__ = ["typer_app"]
 
@@ -55,7 +55,7 @@ def demo(
     ] = 12,
 ) -> None:
     """Draw strings from a model under several adaptors and show their exact bookkeeping."""
-    from aligndec.cli.demo import run_demo
+    from aligndec.cli.demo.run import run_demo
 
     try:
         run_demo(
@@ -135,7 +135,7 @@ def tradeoff(
     Every finished part is a file, so that a run that was stopped goes on where it was. With
     `--model toy` it runs on a built-in model over twenty words.
     """
-    from aligndec.cli.tradeoff import Settings, run_tradeoff
+    from aligndec.cli.tradeoff.run import Settings, run_tradeoff
 
     usual = QUICK if quick else FULL
     settings = Settings(
@@ -193,7 +193,7 @@ def frontier(
     The optimum is that of the pool of strings that the model itself drew, one KL price for all
     prompts.
     """
-    from aligndec.cli.frontier import run_frontier
+    from aligndec.cli.frontier.run import run_frontier
 
     try:
         run_frontier(records, base=base, out=out)

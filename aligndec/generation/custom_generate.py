@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor
+from aligndec.generation.generate import generate
+from aligndec.step import Adaptor
 
 __all__ = ["custom_generate"]
 
@@ -53,8 +54,6 @@ def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
         generation_config: Any = None,
         **model_kwargs: Any,
     ) -> Any:
-        from aligndec.generate import generate
-
         config = generation_config
         _refuse("logits_processor", logits_processor, (), _NO_PROCESSORS)
         _refuse("stopping_criteria", stopping_criteria, _OWN_CRITERIA, "eos_token_id instead")

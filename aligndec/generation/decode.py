@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor, PackedAdaptors, pack
 from aligndec.models import StepLM
-from aligndec.state import SUMS, SequenceState
-from aligndec.step import Step, sample, score
+from aligndec.step import SUMS, Adaptor, PackedAdaptors, SequenceState, Step, pack, sample, score
 
 __all__ = ["Decoder", "Records"]
 

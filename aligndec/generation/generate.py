@@ -8,17 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, at_least_if_given, whole
-from aligndec._decode import Decoder
-from aligndec._prepare import groups, prepare
-from aligndec._prompts import Prompts, token_bar, trim
-from aligndec._scoring import score_strings
-from aligndec._transformers import custom_generate
-from aligndec.adaptors import Adaptor
-from aligndec.generation import Generation, sequence_id
+from aligndec.generation.decode import Decoder
+from aligndec.generation.prepare import groups, prepare
+from aligndec.generation.prompts import Prompts, trim
+from aligndec.generation.result import Generation, sequence_id
 from aligndec.models import as_step_lm
+from aligndec.shared import at_least, at_least_if_given, token_bar, whole
+from aligndec.step import Adaptor
 
-__all__ = ["custom_generate", "generate", "score_strings"]
+__all__ = ["generate"]
 
 
 @torch.no_grad()

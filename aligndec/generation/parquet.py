@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._files import replacing
-from aligndec._tq_generation import TransferQGeneration
-from aligndec.adaptors import Adaptor
-from aligndec.generation import Generation
+from aligndec.generation.result import Generation
+from aligndec.shared import replacing
+from aligndec.step import Adaptor
+from aligndec.transfer_q import TransferQGeneration
 
 __all__ = ["read_generation", "write_generation"]
 

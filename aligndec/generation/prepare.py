@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._prompts import Prompts, as_prompts, pad_id, prompt_names, token_ids
-from aligndec.adaptors import Adaptor
+from aligndec.generation.prompts import Prompts, as_prompts, pad_id, prompt_names
 from aligndec.models import StepLM, as_step_lm
+from aligndec.shared import token_ids
+from aligndec.step import Adaptor
 
 __all__ = ["Prepared", "adaptors_of", "groups", "prepare"]
 

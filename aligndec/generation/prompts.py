@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec.shared import integers, listed, token_ids
 
 __all__ = [
     "Prompts",
     "as_prompts",
-    "in_vocabulary",
-    "integers",
-    "listed",
     "pad_id",
     "prompt_names",
-    "token_bar",
-    "token_ids",
     "trim",
 ]
 
 Prompts = Tensor | Sequence[Sequence[int]]
-
-
-def integers(name: str, given: Any) -> list[int]:
-    """Return a tensor [n] or a sequence of integers as a list; `name`: <function>: <argument>."""
-    function, argument = name.split(": ")
-    items = given.tolist() if hasattr(given, "tolist") else given
-    if isinstance(items, str) or not isinstance(items, Iterable):
-        raise TypeError(f"{name} must be a sequence of ints, got {given!r}")
-    numbers = (item.item() if isinstance(item, Tensor) else item for item in items)
-    return [whole(function, argument, number, "of ints") for number in numbers]
-
-
-def listed(name: str, what: str, given: Any) -> Any:
-    """Return a sized sequence of rows as it is; refuse anything else."""
-    if isinstance(given, str | Mapping) or not isinstance(given, Sized):
-        raise TypeError(f"{name} must be {what}, got {type(given).__name__}")
-    return given
-
-
-def token_ids(name: str, value: Any, vocab_size: int) -> tuple[int, ...]:
-    """Token ids as a tuple, of an int, a sequence or a tensor; None and () are empty."""
-    one = isinstance(value, int) or (isinstance(value, Tensor) and value.dim() == 0)
-    items = integers(name, () if value is None else [value] if one else value)
-    return tuple(in_vocabulary(name, items, vocab_size))
-
-
-def in_vocabulary(name: str, items: list[int], vocab_size: int) -> list[int]:
-    """Return integers as they are; refuse those that are no token ids."""
-    for item in items:
-        if not 0 <= item < vocab_size:
-            raise ValueError(f"{name} must be in [0, {vocab_size}), got {item}")
-    return items
 
 
 def pad_id(where: str, lm: Any, eos: tuple[int, ...], given: int | None) -> int:
@@ -75,15 +38,6 @@ def prompt_names(where: str, given: Tensor | Sequence[int] | None, n_prompts: in
             f"{where}: prompt_ids must be [P] = [{n_prompts}] in [0, 2^31), got {names}"
         )
     return torch.tensor(names)
-
-
-def token_bar(what: str, total: int, unit: str = "tok") -> Any:
-    """Return a tqdm bar over tokens (or another unit), or None without tqdm."""
-    try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    return tqdm(total=total, unit=unit, desc=what)
 
 
 def trim(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

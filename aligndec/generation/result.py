@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor
+from aligndec.step import Adaptor
 
 __all__ = ["Generation", "StringScores"]
 
@@ -149,14 +149,14 @@ class Generation:
 
         The file appears under its name only when it is complete. Needs pyarrow.
         """
-        from aligndec._parquet import write_generation
+        from aligndec.generation.parquet import write_generation
 
         write_generation(self, Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Generation:
         """Read a file that `save` wrote; every field comes back bit for bit, on the CPU."""
-        from aligndec._parquet import read_generation
+        from aligndec.generation.parquet import read_generation
 
         return read_generation(Path(path))
 

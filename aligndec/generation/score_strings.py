@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least_if_given
-from aligndec._prompts import Prompts, as_prompts, in_vocabulary, integers, listed, trim
-from aligndec.adaptors import Adaptor
-from aligndec.generation import StringScores
+from aligndec.generation.prompts import Prompts, as_prompts, trim
+from aligndec.generation.result import StringScores
 from aligndec.models import StepLM, as_step_lm
-from aligndec.state import SequenceState
-from aligndec.step import Step, score, score_grid
+from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed
+from aligndec.step import Adaptor, SequenceState, Step, score, score_grid
 
 __all__ = ["feed_known", "score_strings"]
 

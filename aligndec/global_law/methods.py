@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._imh_diagnostics import Diagnostics, diagnostics, of_restarts
-from aligndec._imh_pool import sir
-from aligndec.imh import chain
+from aligndec.imh import Diagnostics, chain, diagnostics, of_restarts, sir
 
 __all__ = ["by_chains", "by_weight"]
 

@@ -8,14 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._global_samples import GlobalSamples
-from aligndec._imh_diagnostics import of_rejection
-from aligndec._prepare import prepare
-from aligndec._prompts import Prompts, token_bar, trim
-from aligndec._rejection_loop import NO_DRAW, Group
-from aligndec.adaptors import Adaptor, rows_of
-from aligndec.generation import Generation
-from aligndec.state import SUMS
+from aligndec.generation import Generation, Prompts, prepare, trim
+from aligndec.global_law.rejection_loop import NO_DRAW, Group
+from aligndec.global_law.samples import GlobalSamples
+from aligndec.imh import of_rejection
+from aligndec.shared import token_bar
+from aligndec.step import SUMS, Adaptor, rows_of
 
 __all__ = ["reject"]
 

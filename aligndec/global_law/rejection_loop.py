@@ -8,12 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import _exact, rng
-from aligndec._prepare import Prepared
-from aligndec.adaptors import PackedAdaptors
-from aligndec.generation import sequence_id
-from aligndec.state import SUMS, SequenceState
-from aligndec.step import sample
+from aligndec import rng
+from aligndec.generation import Prepared, sequence_id
+from aligndec.reference import exact
+from aligndec.step import SUMS, PackedAdaptors, SequenceState, sample
 
 __all__ = ["NO_DRAW", "Group"]
 
@@ -114,7 +112,7 @@ class Group:
         )
         rest = (sums, logits[prompt], self.given.lm.select(state, prompt))
         alive = torch.ones_like(prompt, dtype=torch.bool)
-        log_u = _exact.log(rng.uniform(bits))
+        log_u = exact.log(rng.uniform(bits))
         return _Rows(prompt, draw, alive, tokens, log_u, *rest)
 
     def _step(self, rows: _Rows) -> Tensor:

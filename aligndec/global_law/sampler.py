@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, at_least_if_given, whole
-from aligndec._global_samples import GlobalSamples
-from aligndec._methods import by_chains, by_weight
-from aligndec._prepare import adaptors_of
-from aligndec._prompts import Prompts
-from aligndec._rejection import reject
-from aligndec._targets import (
+from aligndec.errors import NotEnoughSamples
+from aligndec.generation import Prompts, adaptors_of, generate
+from aligndec.global_law.methods import by_chains, by_weight
+from aligndec.global_law.rejection import reject
+from aligndec.global_law.samples import GlobalSamples
+from aligndec.global_law.targets import (
     REJECTION_FACTORS,
     Method,
     Target,
@@ -23,10 +22,9 @@ from aligndec._targets import (
     check_target,
     log_weight,
 )
-from aligndec.adaptors import Adaptor
-from aligndec.errors import NotEnoughSamples
-from aligndec.generate import generate
 from aligndec.models import as_step_lm
+from aligndec.shared import at_least, at_least_if_given, whole
+from aligndec.step import Adaptor
 
 __all__ = ["GlobalSampler", "GlobalSamples"]
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from aligndec._imh_diagnostics import Diagnostics
 from aligndec.generation import Generation
-from aligndec.state import SUMS
+from aligndec.imh import Diagnostics
+from aligndec.step import SUMS
 
 __all__ = ["GlobalSamples"]
 

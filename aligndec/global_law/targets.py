@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor
 from aligndec.generation import Generation
+from aligndec.step import Adaptor
 
 __all__ = ["METHODS", "REJECTION_FACTORS", "Method", "Target", "check_method", "log_weight"]
 
@@ -58,7 +58,7 @@ def log_weight(
     ----------
     arXiv 2406.10203, Eq. 6–8.
     """
-    check_target("imh.log_weight", target, unfinished)
+    check_target("global_law.log_weight", target, unfinished)
     if callable(target):
         weight = _called(target, generation) - generation.log_q
     elif target == "base":

@@ -1,41 +1,17 @@
-"""Independence Metropolis–Hastings over given log-weights: local draws become global ones.
-
-`ln w = ln target − ln proposal law` of every string decides the chain; see `GlobalSampler` for the
-whole way from a model to samples of a globally normalised adaptor.
-"""
+"""The chain itself: which proposal is the state after every step."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._columns import whole
-from aligndec._imh_association import cramers_v
-from aligndec._imh_checks import log_weights, names, with_uniforms
-from aligndec._imh_diagnostics import Diagnostics, diagnostics, spectrum
-from aligndec._imh_pool import Resampled, resample, sir
-from aligndec._targets import log_weight
-from aligndec.backend import current_ops
+from aligndec.imh.checks import log_weights, names, with_uniforms
+from aligndec.ops import current_ops
+from aligndec.shared import whole
 
-if TYPE_CHECKING:
-    from aligndec.global_sampler import GlobalSampler, GlobalSamples
-
-__all__ = [
-    "Chain",
-    "Diagnostics",
-    "GlobalSampler",
-    "GlobalSamples",
-    "Resampled",
-    "chain",
-    "cramers_v",
-    "diagnostics",
-    "log_weight",
-    "resample",
-    "sir",
-    "spectrum",
-]
+__all__ = ["Chain", "chain"]
 
 
 class Chain(NamedTuple):
@@ -105,12 +81,3 @@ def chain(
     # 0 / 0 is the NaN of N = 1.
     rate = (count - 1).double().reshape(shape[:-1]) / (shape[-1] - 1)
     return Chain(index.reshape(shape), accepted.reshape(shape), rate)
-
-
-def __getattr__(name: str) -> Any:
-    """Offer `GlobalSampler` and `GlobalSamples` here too; they stand on this module."""
-    if name in ("GlobalSampler", "GlobalSamples"):
-        from aligndec import global_sampler
-
-        return getattr(global_sampler, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

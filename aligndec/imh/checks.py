@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import _checks as check
+from aligndec.shared import on_device, vector
 
 __all__ = ["log_weights", "names", "pool_values", "some_weight", "with_uniforms"]
 
@@ -50,7 +50,7 @@ def pool_values(function: str, weight: Tensor, values: Any) -> tuple[Tensor, Ten
     if not isinstance(values, Tensor) or not values.is_floating_point():
         got = values.dtype if isinstance(values, Tensor) else type(values).__name__
         raise TypeError(f"{function}: values must be a floating-point Tensor, got {got}")
-    check.on_device(function, "values", values, weight.device)
+    on_device(function, "values", values, weight.device)
     n = weight.shape[-1]
     try:
         good = values.dim() >= 2 and values.shape[-2] == n
@@ -80,7 +80,7 @@ def names(function: str, sequence_ids: Any, leading: torch.Size, device: torch.d
         return torch.arange(count, device=device)
     if isinstance(sequence_ids, Tensor):
         sequence_ids = sequence_ids.reshape(-1)
-    return check.vector(function, "sequence_ids", sequence_ids, count, device)
+    return vector(function, "sequence_ids", sequence_ids, count, device)
 
 
 def with_uniforms(
@@ -96,7 +96,7 @@ def with_uniforms(
             f"{function}: uniforms must be float64 [..., {size}] with {size} = {weight.shape[-1]}, "
             f"got {got}"
         )
-    check.on_device(function, "uniforms", uniforms, weight.device)
+    on_device(function, "uniforms", uniforms, weight.device)
     if uniforms.numel() > 0 and not torch.compiler.is_compiling():
         low, high = torch.aminmax(uniforms)
         if not (bool(low >= 0) and bool(high < 1)):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._imh_checks import log_weights, pool_values
-from aligndec._imh_theory import importance, mixing
-from aligndec._pareto import pareto_k
+from aligndec.imh.checks import log_weights, pool_values
+from aligndec.imh.pareto import pareto_k
+from aligndec.imh.theory import importance, mixing
 
 if TYPE_CHECKING:
-    from aligndec.imh import Chain
+    from aligndec.imh.chain import Chain
 
 __all__ = ["Diagnostics", "diagnostics", "of_rejection", "of_restarts", "spectrum"]
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec import _exact, rng
-from aligndec._columns import at_least, whole
-from aligndec._imh_checks import log_weights, names, pool_values, some_weight, with_uniforms
-from aligndec.backend import current_ops
+from aligndec import rng
+from aligndec.imh.checks import log_weights, names, pool_values, some_weight, with_uniforms
+from aligndec.ops import current_ops
+from aligndec.reference import exact
+from aligndec.shared import at_least, whole
 
 __all__ = ["Resampled", "resample", "sir"]
 
@@ -139,5 +140,5 @@ def sir(
     # Integers add up to the same sums in any order; the largest total is 2^62.
     shift = 2.0 ** (62 - size.bit_length())
     relative = weight - weight.amax(-1, keepdim=True)
-    mass = (_exact.exp64(relative) * shift).round().long().cumsum(-1)
+    mass = (exact.exp64(relative) * shift).round().long().cumsum(-1)
     return torch.searchsorted(mass, rng.multiply_high(bits, mass[..., -1:]), right=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from aligndec._recorded import recorded
+from aligndec.models.recorded import recorded
 
 __all__ = ["prepack"]
 

@@ -15,11 +15,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from aligndec._hf import HFCausalLM
-from aligndec._prepack import prepack
-from aligndec._prompts import token_ids
+from aligndec.models.hf import HFCausalLM
+from aligndec.shared import token_ids
 
-__all__ = ["FunctionLM", "HFCausalLM", "StepLM", "as_step_lm", "prepack"]
+__all__ = ["FunctionLM", "StepLM", "as_step_lm"]
 
 
 @runtime_checkable

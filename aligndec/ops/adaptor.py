@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import _adaptor_reference as reference
-from aligndec._op_types import Op
+from aligndec.ops.types import Op
+from aligndec.reference import adaptor as reference
 
 __all__ = ["OPS", "backward", "setup_context"]
 
@@ -57,6 +57,7 @@ def _fake_backward(
 
 
 def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep what the gradient of `adaptor_score` needs."""
     logits, params, allowed, valid_vocab, tokens, rows = inputs
     ctx.save_for_backward(logits, params, allowed, tokens, rows, output[9], output[8])
     ctx.valid_vocab = valid_vocab
@@ -65,6 +66,7 @@ def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...])
 
 
 def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Gradient of log_p, log_q and log_z with respect to the logits, the kept set held fixed."""
     logits, params, allowed, tokens, rows, cut, status = ctx.saved_tensors
     zeros = torch.zeros_like(status, dtype=torch.float64)
     heads = [zeros if grads[i] is None else grads[i] for i in (1, 2, 3)]

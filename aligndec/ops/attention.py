@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec._attention_reference import branched_attention
-from aligndec._op_types import Op
+from aligndec.ops.types import Op
+from aligndec.reference import branched_attention
 
 __all__ = ["OPS"]
 

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import torch
 
-from aligndec import _ops, reference
-from aligndec._op_types import Ops
 from aligndec._version import __version__
+from aligndec.ops import library
+from aligndec.ops.eager import EAGER
+from aligndec.ops.types import Ops
 
 __all__ = ["build_info", "current_ops", "use_backend"]
 
@@ -26,11 +27,11 @@ class _Once:
 def current_ops() -> Ops:
     """Return the ops in use; while compiling, always the registered ones."""
     if torch.compiler.is_compiling():
-        return _ops.torch_ops
+        return library.torch_ops
     chosen = _choice.get()
     if chosen is not None:
         return chosen
-    if not (_ops.NATIVE or _Once.warned):
+    if not (library.NATIVE or _Once.warned):
         _Once.warned = True
         warnings.warn(
             "aligndec's compiled kernels are missing: the slow reference backend is used (build "
@@ -38,7 +39,7 @@ def current_ops() -> Ops:
             UserWarning,
             stacklevel=3,
         )
-    return _ops.torch_ops
+    return library.torch_ops
 
 
 @contextmanager
@@ -58,12 +59,12 @@ def use_backend(name: Literal["native", "reference"]) -> Iterator[None]:
     """
     if name not in ("native", "reference"):
         raise ValueError(f"use_backend: name must be 'native' or 'reference', got {name!r}")
-    if name == "native" and not _ops.NATIVE:
+    if name == "native" and not library.NATIVE:
         raise ImportError(
             "use_backend: aligndec._C is missing: build it with "
             "`pip install --no-build-isolation .`"
         )
-    token = _choice.set(_ops.torch_ops if name == "native" else reference.ops)
+    token = _choice.set(library.torch_ops if name == "native" else EAGER)
     try:
         yield
     finally:
@@ -79,7 +80,7 @@ def build_info() -> dict[str, Any]:
         `version`, `backend` in use ("native" or "reference"); of the extension `torch` (compiled
         against), `compiler`, `instruction_set` and `cuda_architectures`, None or empty without it.
     """
-    native = _ops.NATIVE and _choice.get() is not reference.ops
+    native = library.NATIVE and _choice.get() is not EAGER
     info: dict[str, Any] = {
         "version": __version__,
         "backend": "native" if native else "reference",
@@ -88,6 +89,6 @@ def build_info() -> dict[str, Any]:
         "instruction_set": None,
         "cuda_architectures": [],
     }
-    if _ops.extension is not None:
-        info.update(_ops.extension.build_info())
+    if library.extension is not None:
+        info.update(library.extension.build_info())
     return info

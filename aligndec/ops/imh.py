@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._imh_reference import imh_chain, imh_resample
-from aligndec._op_types import Op
+from aligndec.ops.types import Op
+from aligndec.reference import imh_chain, imh_resample
 
 __all__ = ["OPS"]
 

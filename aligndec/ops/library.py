@@ -1,6 +1,6 @@
 """Registers the ops of the library `aligndec` and loads the compiled extension.
 
-Each family declares its ops (`_adaptor_ops`, `_imh_ops`, …). The eager reference is the default
+Each family declares its ops (`adaptor`, `imh`, …). The eager reference is the default
 kernel of every op; the extension, when present, overrides it for CPU and CUDA tensors.
 """
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from aligndec import _adaptor_ops, _attention_ops, _imh_ops, _tilt_ops, _tq_ops
-from aligndec._op_types import Ops
+from aligndec.ops import adaptor, attention, imh, tilt, transfer_q
+from aligndec.ops.types import Ops
 
 __all__ = ["NATIVE", "extension", "torch_ops"]
 
-_FAMILIES = (_adaptor_ops, _attention_ops, _imh_ops, _tilt_ops, _tq_ops)
+_FAMILIES = (adaptor, attention, imh, tilt, transfer_q)
 _OPS = {name: op for family in _FAMILIES for name, op in family.OPS.items()}
 
 _library: Any = torch.library.Library("aligndec", "DEF")  # type: ignore[no-untyped-call]
@@ -26,8 +26,8 @@ for _name, _op in _OPS.items():
     torch.library.register_fake(f"aligndec::{_name}", _op.fake, lib=_library)
 torch.library.register_autograd(
     "aligndec::adaptor_score",
-    _adaptor_ops.backward,
-    setup_context=_adaptor_ops.setup_context,
+    adaptor.backward,
+    setup_context=adaptor.setup_context,
     lib=_library,
 )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._op_types import Op
-from aligndec._tilt_reference import tilt_solve, tilt_stats
+from aligndec.ops.types import Op
+from aligndec.reference import tilt_solve, tilt_stats
 
 __all__ = ["OPS"]
 

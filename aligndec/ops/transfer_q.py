@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import _tq_reference as reference
-from aligndec._op_types import Op
+from aligndec.ops.types import Op
+from aligndec.reference import transfer_q as reference
 
 __all__ = ["OPS"]
 

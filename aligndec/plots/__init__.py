@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aligndec._plot_frontier import reward_kl
-from aligndec._plot_rates import rate_function, reward_curve
-from aligndec._plot_tradeoff import tradeoff
+from aligndec.plots.frontier import bootstrap_mean, reward_kl
+from aligndec.plots.rates import rate_function, reward_curve
+from aligndec.plots.tradeoff import tradeoff
 
-__all__ = ["rate_function", "reward_curve", "reward_kl", "tradeoff"]
+__all__ = ["bootstrap_mean", "rate_function", "reward_curve", "reward_kl", "tradeoff"]

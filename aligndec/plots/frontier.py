@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from aligndec._axes import new_axes
-from aligndec._bon_bounds import kl_bound
-from aligndec._bon_law import kl, pmf
-from aligndec._frontier import Frontier
-from aligndec._replicates import at_a_time
-from aligndec._tilt_checks import tensor_of
+from aligndec.best_of_n import kl, kl_bound, pmf
+from aligndec.plots.axes import new_axes
+from aligndec.shared import at_a_time, tensor_of
+from aligndec.tilting import Frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

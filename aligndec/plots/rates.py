@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from aligndec import _rates
-from aligndec._axes import new_axes
-from aligndec._bon_curve import Curve
-from aligndec._tilt_checks import rewards_and_law
-from aligndec._tilt_law import tilted, uniform_like
+from aligndec.asymptotics import rate_function as cramer_rate
+from aligndec.best_of_n import Curve
+from aligndec.plots.axes import new_axes
+from aligndec.reference import tilted, uniform_like
+from aligndec.shared import rewards_and_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def rate_function(
     log_law = uniform_like(rewards) if law is None else law.detach().double()
     live = rewards.detach().double()[(log_law > -torch.inf).expand(rewards.shape)]
     t = torch.linspace(live.min().item(), live.max().item(), _POINTS, dtype=torch.float64)
-    rate = _rates.rate_function(law, rewards, t.to(rewards.device), beta).cpu()
+    rate = cramer_rate(law, rewards, t.to(rewards.device), beta).cpu()
     slope = torch.tensor(beta, dtype=torch.float64, device=rewards.device)
     usual = tilted(log_law, rewards.detach().double(), slope).reward.item()
     axes = new_axes() if axes is None else axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from aligndec._axes import new_axes
-from aligndec._tradeoff_checks import series
+from aligndec.plots.axes import new_axes
+from aligndec.tradeoff import series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,14 +3,13 @@
 For float32, float16 and bfloat16 logits the integers that decide (sets, draws, masses) are those
 of the compiled kernels, bit for bit. float64 logits are taken too, with float64 weights: the
 oracle of exact enumerations, differentiable to machine precision. Not meant to be fast.
+
+The public functions over these ops (`sample`, `score`, …) are made by `aligndec.step` and
+`aligndec.transfer_q`, which stand above, and are only looked up here.
 """
 
-from __future__ import annotations
-
-import torch
-
-from aligndec import _tq_reference
-from aligndec._adaptor_reference import (
+from aligndec.reference import adaptor, exact, transfer_q
+from aligndec.reference.adaptor import (
     adaptor_grid,
     adaptor_mask,
     adaptor_score,
@@ -18,59 +17,55 @@ from aligndec._adaptor_reference import (
     adaptor_step,
     differentiable_score,
 )
-from aligndec._attention_reference import branched_attention
-from aligndec._frontend import Frontend
-from aligndec._imh_reference import imh_chain, imh_resample
-from aligndec._op_types import Ops
-from aligndec._tilt_reference import tilt_solve, tilt_stats
-from aligndec._tq_reference import combine_logits
-from aligndec._tq_steps import Steps
+from aligndec.reference.attention import Branches, attend, branched_attention
+from aligndec.reference.divergence import excess, kl_divergence, log1mexp, log_div
+from aligndec.reference.imh import imh_chain, imh_resample
+from aligndec.reference.tilt import KL_MAX, KL_MIN, REWARD, tilt_solve, tilt_stats
+from aligndec.reference.tilt_law import Tilt, tilted, uniform_like
+from aligndec.reference.transfer_q import MODES, combine_logits
+from aligndec.shared import lazily
+
+_LATER = {
+    **dict.fromkeys(("sample", "score", "score_grid", "kept_mask"), "aligndec.step.eager"),
+    **dict.fromkeys(("candidates", "value", "rescore"), "aligndec.transfer_q.eager"),
+}
 
 __all__ = [
+    "KL_MAX",
+    "KL_MIN",
+    "MODES",
+    "REWARD",
+    "Branches",
+    "Tilt",
+    "adaptor",
     "adaptor_grid",
     "adaptor_mask",
     "adaptor_score",
     "adaptor_score_backward",
     "adaptor_step",
+    "attend",
     "branched_attention",
     "candidates",
     "combine_logits",
+    "differentiable_score",
+    "exact",
+    "excess",
     "imh_chain",
     "imh_resample",
     "kept_mask",
+    "kl_divergence",
+    "log1mexp",
+    "log_div",
     "rescore",
     "sample",
     "score",
     "score_grid",
     "tilt_solve",
     "tilt_stats",
+    "tilted",
+    "transfer_q",
+    "uniform_like",
     "value",
 ]
 
-ops = Ops(
-    adaptor_step=adaptor_step,
-    adaptor_score=differentiable_score,
-    adaptor_grid=adaptor_grid,
-    adaptor_mask=adaptor_mask,
-    imh_chain=imh_chain,
-    candidates=_tq_reference.candidates,
-    segment_value=_tq_reference.segment_value,
-    rescore=_tq_reference.rescore,
-    combine_logits=combine_logits,
-    imh_resample=imh_resample,
-    tilt_stats=tilt_stats,
-    tilt_solve=tilt_solve,
-    branched_attention=branched_attention,
-    dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
-)
-"""The functions above as the public functions use them."""
-
-_frontend = Frontend(lambda: ops)
-sample = _frontend.sample
-score = _frontend.score
-score_grid = _frontend.score_grid
-kept_mask = _frontend.kept_mask
-_steps = Steps(lambda: ops)
-candidates = _steps.candidates
-value = _steps.value
-rescore = _steps.rescore
+__getattr__, __dir__ = lazily(__name__, _LATER, __all__)

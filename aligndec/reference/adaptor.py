@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._books import Books, books
-from aligndec._mirostat import mirostat_next, mirostat_params
-from aligndec._weights import read_rows
+from aligndec.reference.books import Books, books
+from aligndec.reference.mirostat import mirostat_next, mirostat_params
+from aligndec.reference.weights import read_rows
 
 __all__ = [
     "adaptor_grid",

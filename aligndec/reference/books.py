@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aligndec import _exact
-from aligndec._stages import kept
-from aligndec._weights import Law, Rows, less, log_mass, read_rows, real, unsigned, weigh
+from aligndec.reference import exact
+from aligndec.reference.stages import kept
+from aligndec.reference.weights import Law, Rows, less, log_mass, read_rows, real, unsigned, weigh
 
 __all__ = ["Books", "books"]
 
@@ -164,5 +164,5 @@ def _kept_law(rows: Rows, scaled: Law, keep: Tensor, params: Tensor) -> tuple[Te
 def _log_share(part: Tensor, whole: Tensor, log_ratio: Tensor) -> Tensor:
     """ln(part/whole): log1p(−R/whole) from the removed mass R when it is the smaller one."""
     removed = whole - part
-    small = _exact.log1p_negative(-(real(removed) / real(whole)))
+    small = exact.log1p_negative(-(real(removed) / real(whole)))
     return torch.where(less(removed, part), small, log_ratio)

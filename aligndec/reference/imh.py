@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec import _exact, rng
+from aligndec import rng
+from aligndec.reference import exact
 
 __all__ = ["imh_chain", "imh_resample"]
 
@@ -47,7 +48,7 @@ def imh_chain(
             sequence_ids = torch.arange(chains, device=device)
         uniforms = rng.uniform(rng.philox(seed, sequence_ids[:, None], step, rng.CHAIN)[0])
     # Time first: the loop reads and writes whole rows.
-    log_u, proposals = _exact.log(uniforms).t().contiguous(), log_weight.t().contiguous()
+    log_u, proposals = exact.log(uniforms).t().contiguous(), log_weight.t().contiguous()
     state = proposals[0]
     accepted = torch.ones(steps, chains, dtype=torch.bool, device=device)
     for n in range(1, steps):
@@ -92,7 +93,7 @@ def imh_resample(
     def draws(first: int, last: int) -> tuple[Tensor, Tensor]:
         position = torch.arange(first, last, device=device)
         r, r2 = rng.philox(seed, sequence, position, rng.CHAIN)
-        return _exact.log(rng.uniform(r)), rng.multiply_high(r2, size)
+        return exact.log(rng.uniform(r)), rng.multiply_high(r2, size)
 
     state = draws(0, 1)[1][..., 0]
     held = log_weight.gather(1, state)

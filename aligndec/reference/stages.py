@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aligndec._weights import Law, Rows, log_mass, real, unsigned
+from aligndec.reference.weights import Law, Rows, log_mass, real, unsigned
 
 __all__ = ["kept"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._tilt_law import tilted, uniform_like
-from aligndec._tilt_problem import Problem, condition
-from aligndec._tilt_root import find
+from aligndec.reference.tilt_law import tilted, uniform_like
+from aligndec.reference.tilt_problem import Problem, condition
+from aligndec.reference.tilt_root import find
 
 __all__ = ["KL_MAX", "KL_MIN", "REWARD", "tilt_solve", "tilt_stats"]
 

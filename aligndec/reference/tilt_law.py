@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._divergence import excess, kl_terms
+from aligndec.reference.divergence import excess, kl_terms
 
 __all__ = ["Tilt", "tilted", "uniform_like"]
 

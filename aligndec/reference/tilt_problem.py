@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec._divergence import kl_terms, softplus
+from aligndec.reference.divergence import kl_terms, softplus
 
 __all__ = ["Point", "Problem", "condition", "far", "near", "slacks"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._tilt_problem import Problem, far, near, slacks
+from aligndec.reference.tilt_problem import Problem, far, near, slacks
 
 __all__ = ["find"]
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from aligndec import _exact, rng
-from aligndec._weights import log_mass, read_rows, unsigned, weigh
+from aligndec import rng
+from aligndec.reference import exact
+from aligndec.reference.weights import log_mass, read_rows, unsigned, weigh
 
 __all__ = ["MODES", "candidates", "combine_logits", "rescore", "segment_value"]
 
@@ -71,14 +72,14 @@ def segment_value(
         behind it, N or (Σ e^ℓ)² / Σ e^2ℓ; ln(Σ e^ℓ / N).
     """
     n = rewards.shape[1]
-    log_n = _exact.log(torch.tensor(float(n), dtype=torch.float64, device=rewards.device))
+    log_n = exact.log(torch.tensor(float(n), dtype=torch.float64, device=rewards.device))
     if log_ratio is None:
         value = _total(rewards) / n
         return value, torch.full_like(value, float(n)), torch.zeros_like(value)
     top = log_ratio.amax(1, keepdim=True)
-    weight = _exact.exp64(log_ratio - top)
+    weight = exact.exp64(log_ratio - top)
     total = _total(weight)
-    log_c = top[:, 0] + (_exact.log(total) - log_n)
+    log_c = top[:, 0] + (exact.log(total) - log_n)
     ess = total * total / _total(weight * weight)
     if MODES[mode] == "mean":
         return _total(rewards) / n, torch.full_like(ess, float(n)), log_c
@@ -165,14 +166,14 @@ def combine_logits(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor
     top = out.amax(1, keepdim=True)
     bad = out.isnan().any(1, keepdim=True) | ~top.isfinite()
     gap = torch.where(bad, torch.nan, out - torch.where(bad, 0.0, top))
-    return gap - _exact.log(_total(_exact.exp64(gap)))[:, None]
+    return gap - exact.log(_total(exact.exp64(gap)))[:, None]
 
 
 def _log_law(score: Tensor) -> tuple[Tensor, Tensor]:
     """Log-softmax over the last dimension, and the weights relative to the largest."""
     gap = score - score.amax(1, keepdim=True)
-    weight = _exact.exp64(gap)
-    return gap - _exact.log(_total(weight))[:, None], weight
+    weight = exact.exp64(gap)
+    return gap - exact.log(_total(weight))[:, None], weight
 
 
 def _total(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec import _exact
+from aligndec.reference import exact
 
 __all__ = ["Law", "Rows", "less", "log_mass", "read_rows", "real", "unsigned", "weigh"]
 
@@ -59,7 +59,7 @@ def real(mass: Tensor) -> Tensor:
 
 def log_mass(mass: Tensor) -> Tensor:
     """Return ln of a sum of weights, the unit taken out."""
-    return _exact.log(real(mass) * (1.0 if mass.is_floating_point() else _UNIT))
+    return exact.log(real(mass) * (1.0 if mass.is_floating_point() else _UNIT))
 
 
 def unsigned(mass: Tensor) -> list[int]:
@@ -118,10 +118,10 @@ def weigh(rows: Rows, pivot: Tensor, params: Tensor | None) -> Law:
     t = gap.clamp(min=_LOWEST_GAP)
     if params is not None:
         high, low = params[:, 1:2].float(), params[:, 2:3].float()
-        t = torch.where(params[:, 0:1] == 1.0, t, _exact.fma32(t, high, t * low))
+        t = torch.where(params[:, 0:1] == 1.0, t, exact.fma32(t, high, t * low))
     # Tokens above the pivot are not of the set that is weighed; keep them in exp32's range.
     t = t.clamp(min=_LOWEST_LOGIT, max=0.0)
-    w = torch.where(rows.exists, _exact.exp32(t), 0.0).double()
+    w = torch.where(rows.exists, exact.exp32(t), 0.0).double()
     return Law(_fixed(w), _fixed(-w * t.double()))
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._reward_calls import Ids, Reward
-from aligndec._scoring import score_strings
+from aligndec.generation import score_strings
 from aligndec.models import as_step_lm
+from aligndec.rewards.calls import Ids
 
-__all__ = ["LogRatioReward", "Reward", "SequenceClassifierReward", "TextReward"]
+__all__ = ["LogRatioReward", "SequenceClassifierReward", "TextReward"]
 
 _REMEMBERED = 1 << 16
 """Decoded texts that are kept; beyond that the oldest go."""

@@ -4,16 +4,30 @@
 returns the kept set. The same functions over the eager reference are in `aligndec.reference`.
 """
 
-from __future__ import annotations
+from aligndec.step import checks
+from aligndec.step.adaptors import FIELDS, Adaptor, Field, PackedAdaptors, pack, row_of, rows_of
+from aligndec.step.fused import kept_mask, sample, score, score_grid
+from aligndec.step.params import adaptor_params
+from aligndec.step.state import SUMS, SequenceState
+from aligndec.step.types import AnyAdaptor, BadLogitsError, Step
 
-from aligndec._frontend import Frontend
-from aligndec._step_types import Step
-from aligndec.backend import current_ops
-
-__all__ = ["Step", "kept_mask", "sample", "score", "score_grid"]
-
-_frontend = Frontend(current_ops)
-sample = _frontend.sample
-score = _frontend.score
-score_grid = _frontend.score_grid
-kept_mask = _frontend.kept_mask
+__all__ = [
+    "FIELDS",
+    "SUMS",
+    "Adaptor",
+    "AnyAdaptor",
+    "BadLogitsError",
+    "Field",
+    "PackedAdaptors",
+    "SequenceState",
+    "Step",
+    "adaptor_params",
+    "checks",
+    "kept_mask",
+    "pack",
+    "row_of",
+    "rows_of",
+    "sample",
+    "score",
+    "score_grid",
+]

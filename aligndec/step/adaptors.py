@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import COLUMNS, check, columns, count, number, whole
+from aligndec.shared import whole
+from aligndec.step.columns import COLUMNS, check, columns, count, number
 
 __all__ = [
     "COLUMNS",
@@ -161,7 +162,7 @@ class Adaptor:
             When the config asks for something that has no counterpart here (top_h, penalties,
             beams, forced or forbidden tokens, ...); the message names it.
         """
-        from aligndec._config import fields_of
+        from aligndec.step.generation_config import fields_of
 
         return cls(**fields_of(config))
 

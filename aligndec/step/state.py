@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aligndec._columns import whole
+from aligndec.shared import whole
 
 __all__ = ["SUMS", "SequenceState"]
 

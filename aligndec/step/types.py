@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor, PackedAdaptors
-from aligndec.errors import BadLogitsError
+from aligndec.errors import AligndecError
+from aligndec.step.adaptors import Adaptor, PackedAdaptors
 
-__all__ = ["AnyAdaptor", "Step", "is_strict", "raise_if_bad", "warn_same_uniform"]
+__all__ = ["AnyAdaptor", "BadLogitsError", "Step", "is_strict", "raise_if_bad", "warn_same_uniform"]
 
 AnyAdaptor = Adaptor | Sequence[Adaptor] | PackedAdaptors
 
@@ -37,11 +37,42 @@ class Step(NamedTuple):
     status: Tensor
 
 
+class BadLogitsError(AligndecError, ValueError):
+    """Some rows of logits hold NaN or +inf, or leave no token at all.
+
+    Attributes
+    ----------
+    rows : list of int
+        The bad rows, in row-major order of the leading dimensions.
+    step : Step
+        What was computed: status 1 (NaN or +inf) or 2 (no token) in the bad rows, everything
+        else as usual. Nothing was committed to a state.
+    """
+
+    def __init__(self, rows: Sequence[int], step: Step, function: str = "sample") -> None:
+        self.rows = list(rows)
+        self.step = step
+        status = step.status.reshape(-1)
+        shown = ", ".join(
+            f"row {r}: {'NaN or +inf' if int(status[r]) == 1 else 'no token left'}"
+            for r in self.rows[:8]
+        )
+        more = f" and {len(self.rows) - 8} more" if len(self.rows) > 8 else ""
+        super().__init__(
+            f"{function}: logits must be finite or -inf with at least one finite value per row, "
+            f"got {shown}{more} (strict=False marks such rows instead)"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.rows, self.step)
+
+
 class _Once:
     warned = False
 
 
 def warn_same_uniform() -> None:
+    """Warn once a process: nothing says at which position a call draws."""
     if not _Once.warned and not torch.compiler.is_compiling():
         _Once.warned = True
         warnings.warn(
@@ -53,6 +84,7 @@ def warn_same_uniform() -> None:
 
 
 def is_strict(strict: bool | None, logits: Tensor) -> bool:
+    """Resolve `strict=None`: on the CPU, where looking costs no synchronisation."""
     if strict is None:
         return logits.is_cpu and not torch.compiler.is_compiling()
     return strict
@@ -65,6 +97,7 @@ def _any_negative(tokens: Tensor) -> bool:
 
 
 def raise_if_bad(function: str, step: Step) -> Step:
+    """Return the step, or raise when some row is bad."""
     if _any_negative(step.token):
         rows = (step.token.reshape(-1) < 0).nonzero()[:, 0].tolist()
         raise BadLogitsError(rows, step, function)

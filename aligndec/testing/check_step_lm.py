@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._prompts import as_prompts
+from aligndec.generation import as_prompts
 
 __all__ = ["check_step_lm"]
 

@@ -1,19 +1,15 @@
-"""Helpers for exact tests of models, adaptors and samplers."""
+"""The integers behind an adapted law."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from aligndec import _checks as check
-from aligndec import reference
-from aligndec._check_step_lm import check_step_lm
-from aligndec._params import adaptor_params
-from aligndec._toy import Strings, TableLM, enumerate_strings
-from aligndec.adaptors import Adaptor, PackedAdaptors
-from aligndec.backend import current_ops
+from aligndec.ops import EAGER, current_ops
+from aligndec.step import Adaptor, PackedAdaptors, adaptor_params
+from aligndec.step import checks as check
 
-__all__ = ["Strings", "TableLM", "check_step_lm", "enumerate_strings", "masses"]
+__all__ = ["masses"]
 
 
 def masses(
@@ -37,7 +33,7 @@ def masses(
         have 2^43 twice, bad rows 0. Equal on every backend, for every batch and thread count.
     """
     double = isinstance(logits, Tensor) and logits.dtype == torch.float64
-    ops = reference.ops if double else current_ops()
+    ops = EAGER if double else current_ops()
     vocab = check.logits_of("masses", logits, ops.dtypes, True)
     shape, device = logits.shape[:1], logits.device
     params = adaptor_params("masses", adaptor, shape, device)

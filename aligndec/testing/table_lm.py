@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._prompts import as_prompts, token_ids
+from aligndec.generation import as_prompts
 from aligndec.models import StepLM
+from aligndec.shared import token_ids
 
 __all__ = ["Strings", "TableLM", "enumerate_strings"]
 

@@ -7,17 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._tilt_checks import (
-    as_rows,
-    broadcast,
-    lead_of,
-    numbers,
-    refuse_infinite,
-    rewards_and_law,
-)
-from aligndec._tilt_reference import KL_MAX, REWARD
-from aligndec._tilt_solved import kl_max, solve_rows
-from aligndec.backend import current_ops
+from aligndec.ops import current_ops
+from aligndec.reference import KL_MAX, REWARD
+from aligndec.shared import as_rows, broadcast, lead_of, numbers, refuse_infinite, rewards_and_law
+from aligndec.tilting.solved import kl_max, solve_rows
 
 __all__ = ["Frontier", "Gap", "optimality_gap", "reward_kl_frontier"]
 

@@ -1,13 +1,4 @@
-"""The KL-constrained optimum: the tilted law φ_β ∝ p exp(β r), its budget, its frontier.
-
-**β multiplies the reward.** Where the literature writes exp(r/β) (RLHF, DPO, BOND), that β is
-`kl_coef` here: β = 1/kl_coef. Functions that take one take the other instead, never both. Natural
-logs; KL in nats; everything is computed and returned in float64.
-
-For every ω: β E_ω r − KL(ω‖p) = Λ(β) − KL(ω‖φ_β), so φ_β has the largest reward of all laws with
-KL(·‖p) <= KL(φ_β‖p). Yang, Salamatian, Sun, Suresh and Beirami, "Asymptotics of language model
-alignment" (2024).
-"""
+"""The tilted law and its numbers."""
 
 from __future__ import annotations
 
@@ -16,26 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._frontier import Frontier, Gap, optimality_gap, reward_kl_frontier
-from aligndec._tilt_checks import as_rows, lead_of, numbers, on_support, rewards_and_law
-from aligndec._tilt_law import Tilt, tilted, uniform_like
-from aligndec._tilt_solved import Solved, kl_max, solve_beta_for_kl, solve_beta_for_reward
-from aligndec.backend import current_ops
+from aligndec.ops import current_ops
+from aligndec.reference import Tilt, tilted, uniform_like
+from aligndec.shared import as_rows, lead_of, numbers, on_support, rewards_and_law
 
-__all__ = [
-    "Frontier",
-    "Gap",
-    "Solved",
-    "Tilt",
-    "TiltStats",
-    "kl_max",
-    "optimality_gap",
-    "reward_kl_frontier",
-    "solve_beta_for_kl",
-    "solve_beta_for_reward",
-    "tilt",
-    "tilt_stats",
-]
+__all__ = ["TiltStats", "tilt", "tilt_stats"]
 
 
 class TiltStats(NamedTuple):

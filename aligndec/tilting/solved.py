@@ -7,16 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._tilt_checks import (
-    as_rows,
-    lead_of,
-    numbers,
-    on_support,
-    refuse_infinite,
-    rewards_and_law,
-)
-from aligndec._tilt_reference import KL_MAX, KL_MIN, REWARD
-from aligndec.backend import current_ops
+from aligndec.ops import current_ops
+from aligndec.reference import KL_MAX, KL_MIN, REWARD
+from aligndec.shared import as_rows, lead_of, numbers, on_support, refuse_infinite, rewards_and_law
 
 __all__ = ["Solved", "kl_max", "solve_beta_for_kl", "solve_beta_for_reward", "solve_rows"]
 

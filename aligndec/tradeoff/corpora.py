@@ -1,14 +1,4 @@
-"""The trade-off between probability and reward among strings of an aligned language model.
-
-Strings of ``p₊ ∝ p·exp(r/β)`` satisfy ``log p₊ = log p + r/β − log Z``. In a corpus whose mean
-log p₊ is near −H, mean log p and mean reward therefore lie near a line of slope −β; sampling
-adaptors choose where on it. Everything here stands on [N] and [N, S]; `aligndec tradeoff` runs a
-whole study on a model.
-
-References
-----------
-arXiv 2406.10203.
-"""
+"""What a study does with strings: the implied reward, corpora of them, flattened redraws."""
 
 from __future__ import annotations
 
@@ -18,47 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, whole
-from aligndec._replicates import at_a_time
-from aligndec._tradeoff_checks import number, series
-from aligndec._tradeoff_correlations import (
-    Correlation,
-    CorrelationIntervals,
-    Correlations,
-    correlation_intervals,
-    correlations,
-)
-from aligndec._tradeoff_entropy import renyi_entropy, varentropy
-from aligndec._tradeoff_toy import Toy, ToyCorpora, random_state, toy, toy_corpora
-from aligndec._tradeoff_typical import (
-    TypicalCorrelation,
-    chebyshev_bound,
-    chernoff_bound,
-    typical_correlation,
-    typical_mask,
-)
+from aligndec.shared import at_a_time, at_least, whole
+from aligndec.tradeoff.checks import number, series
+from aligndec.tradeoff.toy import random_state
 
-__all__ = [
-    "Correlation",
-    "CorrelationIntervals",
-    "Correlations",
-    "Toy",
-    "ToyCorpora",
-    "TypicalCorrelation",
-    "banded_resample",
-    "bootstrap_corpora",
-    "chebyshev_bound",
-    "chernoff_bound",
-    "correlation_intervals",
-    "correlations",
-    "renyi_entropy",
-    "secret_reward",
-    "toy",
-    "toy_corpora",
-    "typical_correlation",
-    "typical_mask",
-    "varentropy",
-]
+__all__ = ["banded_resample", "bootstrap_corpora", "secret_reward"]
 
 
 def secret_reward(log_aligned: Tensor, log_prior: Tensor, beta: float = 1.0) -> Tensor:

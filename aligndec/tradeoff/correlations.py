@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, whole
-from aligndec._replicates import at_a_time
-from aligndec._tradeoff_checks import number, series
-from aligndec._tradeoff_levels import fisher_interval, levels
+from aligndec.shared import at_a_time, at_least, whole
+from aligndec.tradeoff.checks import number, series
+from aligndec.tradeoff.levels import fisher_interval, levels
 
 __all__ = [
     "Correlation",

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from aligndec._tradeoff_checks import law, number
+from aligndec.tradeoff.checks import law, number
 
 __all__ = ["renyi_entropy", "varentropy"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, whole
-from aligndec._tradeoff_checks import number
-from aligndec._tradeoff_entropy import renyi_entropy, varentropy
+from aligndec.shared import at_least, whole
+from aligndec.tradeoff.checks import number
+from aligndec.tradeoff.entropy import renyi_entropy, varentropy
 
 __all__ = ["Toy", "ToyCorpora", "random_state", "toy", "toy_corpora"]
 

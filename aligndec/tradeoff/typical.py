@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._rates import rate_function
-from aligndec._tradeoff_checks import law, number, series
+from aligndec.asymptotics import rate_function
+from aligndec.tradeoff.checks import law, number, series
 
 __all__ = [
     "TypicalCorrelation",

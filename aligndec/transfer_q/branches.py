@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._reward_calls import Ids, RewardCalls
-from aligndec._tq_candidates import Pool
-from aligndec._tq_options import GREEDY, Options
-from aligndec._tq_rollouts import Counted, Drawer, Front, Paths, walk
+from aligndec.rewards import Ids, RewardCalls
+from aligndec.transfer_q.candidates import Pool
+from aligndec.transfer_q.options import GREEDY, Options
+from aligndec.transfer_q.rollouts import Counted, Drawer, Front, Paths, walk
 
 __all__ = ["SUMS", "Branches", "Context", "Live", "Strings", "drawer", "grow"]
 

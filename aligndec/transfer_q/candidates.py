@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from aligndec import rng
-from aligndec._tq_options import BASE, GREEDY, Options
-from aligndec.backend import current_ops
+from aligndec.ops import current_ops
 from aligndec.step import Step, sample
+from aligndec.transfer_q.options import BASE, GREEDY, Options
 
 __all__ = ["Pool", "open_pool"]
 

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import _checks as check
-from aligndec._step_types import AnyAdaptor, Step
-from aligndec.adaptors import Adaptor
-from aligndec.backend import current_ops
-from aligndec.step import sample
+from aligndec.ops import current_ops
+from aligndec.shared import on_device
+from aligndec.step import Adaptor, AnyAdaptor, Step, sample
+from aligndec.step import checks as check
 
 __all__ = ["combine_logits", "sample_combined"]
 
@@ -107,5 +106,5 @@ def _checked(
                 f"{function}: logits must be of one shape [B, V], got "
                 f"{[list(t.shape) for t in tensors]}"
             )
-        check.on_device(function, "logits", x, tensors[0].device)
+        on_device(function, "logits", x, tensors[0].device)
     return [x.detach() for x in tensors], numbers

@@ -9,17 +9,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import at_least, at_least_if_given, whole
-from aligndec._prepare import Prepared, groups, prepare
-from aligndec._prompts import Prompts, token_bar, trim
-from aligndec._reward_calls import Reward, RewardCalls
-from aligndec._tq_branches import SUMS, Context, Live, Strings
-from aligndec._tq_generation import TransferQGeneration
-from aligndec._tq_loop import decode
-from aligndec._tq_options import BASE, Options
-from aligndec._tq_rollouts import Counted
-from aligndec.generation import sequence_id
+from aligndec.generation import Prepared, Prompts, groups, prepare, sequence_id, trim
 from aligndec.models import as_step_lm
+from aligndec.rewards import Reward, RewardCalls
+from aligndec.shared import at_least, at_least_if_given, token_bar, whole
+from aligndec.transfer_q.branches import SUMS, Context, Live, Strings
+from aligndec.transfer_q.loop import decode
+from aligndec.transfer_q.options import BASE, Options
+from aligndec.transfer_q.result import TransferQGeneration
+from aligndec.transfer_q.rollouts import Counted
 
 __all__ = ["Request", "RewardDecoder"]
 

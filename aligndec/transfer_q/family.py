@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import torch
 
-from aligndec._columns import at_least, real
-from aligndec._reward_calls import Reward, RewardCalls
-from aligndec._tq_decoder import Request, RewardDecoder
-from aligndec._tq_generation import TransferQGeneration
-from aligndec._tq_options import Options
-from aligndec._tq_rollouts import Counted
-from aligndec._tq_steps import Steps
-from aligndec.backend import current_ops
-from aligndec.generate import generate
+from aligndec.generation import generate
+from aligndec.ops import current_ops
+from aligndec.rewards import Reward, RewardCalls
+from aligndec.shared import at_least, real
+from aligndec.transfer_q.decoder import Request, RewardDecoder
+from aligndec.transfer_q.options import Options
+from aligndec.transfer_q.result import TransferQGeneration
+from aligndec.transfer_q.rollouts import Counted
+from aligndec.transfer_q.steps import Steps
 
 __all__ = ["Args", "BestOfN", "BlockwiseBestOfN", "ControlledDecoding"]
 

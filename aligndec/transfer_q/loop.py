@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._tq_branches import Branches, Context, Live, grow
-from aligndec._tq_candidates import Pool, open_pool
-from aligndec._tq_outcomes import value_branches
-from aligndec._tq_steps import Choice, Steps
-from aligndec.backend import current_ops
+from aligndec.ops import current_ops
 from aligndec.step import score
+from aligndec.transfer_q.branches import Branches, Context, Live, grow
+from aligndec.transfer_q.candidates import Pool, open_pool
+from aligndec.transfer_q.outcomes import value_branches
+from aligndec.transfer_q.steps import Choice, Steps
 
 __all__ = ["decode"]
 

@@ -1,40 +1,15 @@
-"""Transfer Q*: decoding from π_ref · exp(Q/α), with Q estimated by rollouts of a baseline."""
+"""Transfer Q* itself; its relatives are in `family`, the loop of all of them in `decoder`."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from aligndec._reward_calls import Reward
-from aligndec._tq_combine import combine_logits, sample_combined
-from aligndec._tq_decoder import RewardDecoder
-from aligndec._tq_family import Args, BestOfN, BlockwiseBestOfN, ControlledDecoding
-from aligndec._tq_generation import TransferQGeneration
-from aligndec._tq_options import Options, ValueFn
-from aligndec._tq_steps import Candidates, Choice, Steps, Value
-from aligndec.adaptors import Adaptor
-from aligndec.backend import current_ops
+from aligndec.rewards import Reward
+from aligndec.step import Adaptor
+from aligndec.transfer_q.decoder import RewardDecoder
+from aligndec.transfer_q.options import Options, ValueFn
 
-__all__ = [
-    "Args",
-    "BestOfN",
-    "BlockwiseBestOfN",
-    "Candidates",
-    "Choice",
-    "ControlledDecoding",
-    "TransferQ",
-    "TransferQGeneration",
-    "Value",
-    "candidates",
-    "combine_logits",
-    "rescore",
-    "sample_combined",
-    "value",
-]
-
-_steps = Steps(current_ops)
-candidates = _steps.candidates
-value = _steps.value
-rescore = _steps.rescore
+__all__ = ["TransferQ"]
 
 
 class TransferQ(RewardDecoder):

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec._columns import real, whole
-from aligndec.adaptors import Adaptor
+from aligndec.shared import real, whole
+from aligndec.step import Adaptor
 
 __all__ = ["BASE", "GREEDY", "Options", "ValueFn"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aligndec._tq_branches import Branches, Context, Live, drawer
-from aligndec._tq_candidates import Pool
-from aligndec._tq_rollouts import Paths, walk
-from aligndec._tq_values import estimate, teacher_forced
+from aligndec.transfer_q.branches import Branches, Context, Live, drawer
+from aligndec.transfer_q.candidates import Pool
+from aligndec.transfer_q.rollouts import Paths, walk
+from aligndec.transfer_q.values import estimate, teacher_forced
 
 __all__ = ["value_branches"]
 

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._decode import COMPACT_AT
-from aligndec.adaptors import Adaptor
+from aligndec.generation import COMPACT_AT
 from aligndec.models import StepLM
-from aligndec.step import Step, sample
+from aligndec.step import Adaptor, Step, sample
 
 __all__ = ["Counted", "Drawer", "Front", "Paths", "walk"]
 
@@ -29,14 +28,17 @@ class Counted:
             self.extend = self._extend
 
     def prefill(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Any]:
+        """Count and read prompts."""
         self._count(int(mask.sum()))
         return self.lm.prefill(ids, mask)
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Count and append a token per row."""
         self._count(tokens.numel())
         return self.lm.step(tokens, state)
 
     def select(self, state: Any, index: Tensor) -> Any:
+        """Gather rows of a state; costs no forward."""
         return self.lm.select(state, index)
 
     def _extend(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -97,6 +99,7 @@ class Paths:
 
     @classmethod
     def empty(cls, n: int, width: int, pad: int, device: torch.device) -> Paths:
+        """N items of which nothing was drawn yet, for `width` tokens each."""
         count = torch.zeros(n, dtype=torch.int64, device=device)
         total = torch.zeros(n, dtype=torch.float64, device=device)
         tokens = torch.full((n, width), pad, dtype=torch.int64, device=device)
@@ -128,6 +131,7 @@ class Drawer:
     first: int
 
     def __call__(self, logits: Tensor, items: Tensor, step: int) -> Step:
+        """Draw the token of step `step` for the given items."""
         if self.uniforms is None:
             return sample(logits, self.adaptor, positions=0, strict=False)
         uniforms = self.uniforms[items, step - self.first]

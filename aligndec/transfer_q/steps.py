@@ -8,13 +8,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec import _checks as check
-from aligndec._columns import whole
-from aligndec._op_types import Ops
-from aligndec._step_types import Step
-from aligndec._tq_reference import MODES
-from aligndec.adaptors import Adaptor, row_of
-from aligndec.errors import BadLogitsError
+from aligndec.ops import Ops
+from aligndec.reference import MODES
+from aligndec.shared import draw_uniforms, on_device, positions_of, seed_of, vector, whole
+from aligndec.step import Adaptor, BadLogitsError, Step, row_of
+from aligndec.step import checks as check
 
 __all__ = ["Candidates", "Choice", "Steps", "Value"]
 
@@ -189,7 +187,7 @@ class Steps:
                 f"{list(v.shape)}"
             )
         batch, device = p.shape[0], p.device
-        check.on_device(name, "value", v, device)
+        on_device(name, "value", v, device)
         scale = torch.as_tensor(alpha, dtype=torch.float64, device=device).reshape(-1)
         if len(scale) not in (1, batch) or not bool((scale > 0).all()):
             raise ValueError(
@@ -201,12 +199,12 @@ class Steps:
                 f"{name}: log_p and value must both be finite for at least one candidate, got none "
                 f"in rows {dead.nonzero()[:8, 0].tolist()}"
             )
-        key, _ = check.seed_of(name, whole(name, "seed", seed), batch, device)
-        position, position_ids = check.positions_of(name, positions, batch, device)
+        key, _ = seed_of(name, whole(name, "seed", seed), batch, device)
+        position, position_ids = positions_of(name, positions, batch, device)
         if sequence_ids is not None:
-            sequence_ids = check.vector(name, "sequence_ids", sequence_ids, batch, device)
+            sequence_ids = vector(name, "sequence_ids", sequence_ids, batch, device)
         if uniforms is not None:
-            uniforms = check.draw_uniforms(name, uniforms, batch, device)
+            uniforms = draw_uniforms(name, uniforms, batch, device)
         drawn = (key, sequence_ids, position, position_ids, uniforms)
         return Choice(
             *self._table().rescore(p.contiguous(), v.contiguous(), scale, bool(greedy), *drawn)
@@ -228,7 +226,7 @@ def _finite(function: str, name: str, value: Any, shape: str, *, infinite: bool)
 
 
 def _together(function: str, rewards: Tensor, name: str, other: Tensor) -> tuple[Tensor, Tensor]:
-    check.on_device(function, name, other, rewards.device)
+    on_device(function, name, other, rewards.device)
     try:
         both = torch.broadcast_tensors(rewards, other)  # type: ignore[no-untyped-call]
     except RuntimeError:

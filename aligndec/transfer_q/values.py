@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._scoring import feed_known
-from aligndec._tq_options import Options
-from aligndec._tq_rollouts import Counted
-from aligndec._tq_steps import Steps
-from aligndec.backend import current_ops
+from aligndec.generation import feed_known
+from aligndec.ops import current_ops
 from aligndec.step import score
+from aligndec.transfer_q.options import Options
+from aligndec.transfer_q.rollouts import Counted
+from aligndec.transfer_q.steps import Steps
 
 __all__ = ["estimate", "teacher_forced"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tilt_oracle import QUICK, doubles, rows
+from support.tilt_oracle import QUICK, doubles, rows
 from torch import Tensor
 
 from aligndec import asymptotics, best_of_n, tilting

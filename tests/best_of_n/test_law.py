@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
-from tilt_oracle import QUICK, doubles
+from support.tilt_oracle import QUICK, doubles
 
 from aligndec import best_of_n, tilting
 

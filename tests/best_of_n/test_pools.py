@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import chi_square_p
-from tilt_oracle import QUICK, doubles
+from support.oracle import chi_square_p
+from support.tilt_oracle import QUICK, doubles
 from torch import Tensor
 
 from aligndec import best_of_n, rng, tilting

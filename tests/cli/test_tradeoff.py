@@ -17,8 +17,8 @@ pytest.importorskip("vaderSentiment")
 
 from typer.testing import CliRunner
 
-from aligndec.cli import study_report
-from aligndec.cli._app import typer_app
+from aligndec.cli.app import typer_app
+from aligndec.cli.tradeoff import report as study_report
 
 FEW = (
     "--adaptor",

@@ -6,7 +6,7 @@ import torch
 pytest.importorskip("typer")
 
 import aligndec as ad
-from aligndec.cli.study_corpora import LAWS, Pool, burn_in, corpora
+from aligndec.cli.tradeoff.corpora import LAWS, Pool, burn_in, corpora
 from aligndec.testing import TableLM, enumerate_strings
 
 LM = TableLM.random(5, eos_token_id=0, seed=4)

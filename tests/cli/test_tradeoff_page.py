@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
-from aligndec.cli.study_report import markdown
+from aligndec.cli.tradeoff.report import markdown
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE, RESULTS = ROOT / "docs" / "tradeoff.md", ROOT / "bench" / "results" / "tradeoff.json"
 
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="needs the source tree")

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 import aligndec as ad
 from aligndec.cli import rewards
-from aligndec.cli._app import typer_app
-from aligndec.cli.reward_methods import METHODS, QUICK
-from aligndec.cli.transfer_q_report import diversity
+from aligndec.cli.app import typer_app
+from aligndec.cli.transfer_q.methods import METHODS, QUICK
+from aligndec.cli.transfer_q.report import diversity
 
 
 def run(*args: object):

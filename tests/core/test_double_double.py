@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import native
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+from support import native
 
 BOUND = 2.0**-70
 

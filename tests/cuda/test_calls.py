@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import DTYPES, SUMS, check_step, randn, rng, rows_of, uniforms
-from device_calls import CALLS, ONE, ROWS, SEVERAL, Inputs
-from tilt_rows import check_shared, check_solve, check_stats
+from support.cases import DTYPES, SUMS, check_step, randn, rng, rows_of, uniforms
+from support.device_calls import CALLS, ONE, ROWS, SEVERAL, Inputs
+from support.tilt_rows import check_shared, check_solve, check_stats
 from torch import Tensor
 
 import aligndec as ad

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import (
+from support.cases import (
     DTYPES,
     HOSTILE,
     INF,
@@ -15,7 +15,7 @@ from cases import (
     rng,
     uniforms,
 )
-from host_cuda import ROOT, Kernels, Machine, compile_library
+from support.host_cuda import ROOT, Kernels, Machine, compile_library
 from torch import Tensor
 
 import aligndec as ad

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from cases import DTYPES, INF, hostile, randn, rng
-from host_cuda import Kernels
+from support.cases import DTYPES, INF, hostile, randn, rng
+from support.host_cuda import Kernels
 from torch import Tensor
 
 pytestmark = pytest.mark.usefixtures("native")

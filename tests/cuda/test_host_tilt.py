@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from host_cuda import Kernels, Machine
-from tilt_oracle import Exact
-from tilt_rows import INF, batch, check_shared, check_solve, check_stats
+from support.host_cuda import Kernels, Machine
+from support.tilt_oracle import Exact
+from support.tilt_rows import INF, batch, check_shared, check_solve, check_stats
 from torch import Tensor
 
 pytestmark = pytest.mark.usefixtures("native")

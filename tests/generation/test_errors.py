@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import aligndec as ad
-from aligndec._toy import TableLM
+from aligndec.testing.table_lm import TableLM
 
 IDS = torch.tensor([[1, 2, 3], [3, 2, 1]])
 

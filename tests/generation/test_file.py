@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import aligndec as ad
-from aligndec._toy import TableLM
 from aligndec.models import FunctionLM
+from aligndec.testing.table_lm import TableLM
 
 LM = TableLM.random(6, order=1, eos_token_id=(0, 5), seed=5)
 

@@ -6,8 +6,8 @@ import math
 import torch
 
 import aligndec as ad
-from aligndec._toy import TableLM
 from aligndec.models import FunctionLM
+from aligndec.testing.table_lm import TableLM
 
 
 def chain(eos=0, vocab=6, order=2, seed=3):

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from support.counting import Counting
 
 import aligndec as ad
-from aligndec import _decode
-from aligndec._toy import TableLM
+from aligndec.generation import decode
 from aligndec.models import FunctionLM
+from aligndec.testing.table_lm import TableLM
 
 PROMPTS = [[1, 2], [3, 4, 5, 1], [2, 2, 2]]
 FIELDS = ("length", "finished", "status", "log_p", "log_q", "log_z", "log_kept", "kl", "log_p_ref")
@@ -88,7 +89,7 @@ def test_left_padding_is_ragged_is_unpadded(lm):
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_compaction_on_is_off(lm, share, monkeypatch):
     base = run(lm, num_return_sequences=20, max_new_tokens=40, per_token=True)
-    monkeypatch.setattr(_decode, "COMPACT_AT", share)
+    monkeypatch.setattr(decode, "COMPACT_AT", share)
     other = run(lm, num_return_sequences=20, max_new_tokens=40, per_token=True)
     assert_same(base, other)
     assert torch.equal(base.tokens, other.tokens)
@@ -99,7 +100,7 @@ def test_compaction_on_is_off(lm, share, monkeypatch):
 def test_compaction_with_one_adaptor_per_prompt(lm, monkeypatch):
     adaptors = [ad.Adaptor(top_k=2), ad.Adaptor(temperature=2.0), ad.Adaptor(min_p=0.2)]
     base = run(lm, adaptor=adaptors, max_new_tokens=40)
-    monkeypatch.setattr(_decode, "COMPACT_AT", 0.0)
+    monkeypatch.setattr(decode, "COMPACT_AT", 0.0)
     assert_same(base, run(lm, adaptor=adaptors, max_new_tokens=40))
     assert_same(base, run(lm, adaptor=adaptors, max_new_tokens=40, batch_size=2))
 
@@ -107,7 +108,7 @@ def test_compaction_with_one_adaptor_per_prompt(lm, monkeypatch):
 def test_sparser_checks_give_the_same(lm, monkeypatch):
     # Where the loop asks for the end less often, rows run on as finished rows.
     base = run(lm, max_new_tokens=40)
-    monkeypatch.setattr(_decode, "CPU_CHECK_EVERY", 8)
+    monkeypatch.setattr(decode, "CPU_CHECK_EVERY", 8)
     assert_same(base, run(lm, max_new_tokens=40))
 
 
@@ -115,25 +116,6 @@ def test_the_seed_and_only_the_seed_changes_them(lm):
     assert run(lm, seed=5).completions() != run(lm).completions()
     torch.manual_seed(99)
     assert_same(run(lm), run(lm))
-
-
-class Counting:
-    """Counts the rows that the model is asked for."""
-
-    def __init__(self, lm):
-        self.lm, self.vocab_size, self.eos_token_id = lm, lm.vocab_size, lm.eos_token_id
-        self.device, self.prompts, self.steps = lm.device, [], []
-
-    def prefill(self, ids, mask):
-        self.prompts.append(len(ids))
-        return self.lm.prefill(ids, mask)
-
-    def step(self, tokens, state):
-        self.steps.append(len(tokens))
-        return self.lm.step(tokens, state)
-
-    def select(self, state, index):
-        return self.lm.select(state, index)
 
 
 def test_each_prompt_is_read_once_for_all_its_draws(lm):

@@ -3,12 +3,12 @@
 import dataclasses
 import math
 
-import oracle
 import pytest
 import torch
+from support import oracle
 
 import aligndec as ad
-from aligndec._toy import TableLM, enumerate_strings
+from aligndec.testing.table_lm import TableLM, enumerate_strings
 
 LEVEL = 1e-6
 DRAWS = 80_000

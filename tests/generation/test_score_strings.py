@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import aligndec as ad
-from aligndec._toy import TableLM, enumerate_strings
 from aligndec.models import FunctionLM
+from aligndec.testing.table_lm import TableLM, enumerate_strings
 
 SUMS = ("log_p", "log_q", "log_z", "log_kept", "kl")
 ADAPTORS = [ad.Adaptor(temperature=0.8, top_p=0.9), ad.Adaptor(), ad.Adaptor(top_k=2)]

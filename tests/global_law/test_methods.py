@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from support.whole_strings import ADAPTORS, LEVEL, MODELS, PROMPT, T, enumerated, p_value, sampler
 from torch import Tensor
-from whole_strings import ADAPTORS, LEVEL, MODELS, PROMPT, T, enumerated, p_value, sampler
 
 import aligndec as ad
-from aligndec import imh
+from aligndec import global_law, imh
 from aligndec.testing import TableLM, enumerate_strings
 
 COOL = [a for a in ADAPTORS if a.temperature <= 1]
@@ -210,15 +210,15 @@ def test_one_pool_serves_many_targets() -> None:
         max_new_tokens=T,
         num_return_sequences=50,
     )
-    assert torch.equal(imh.log_weight(out), out.log_z)
-    assert torch.equal(imh.log_weight(out, "kept_mass"), out.log_kept)
-    assert torch.equal(imh.log_weight(out, "base"), out.log_p - out.log_q)
-    doubled = imh.log_weight(out, lambda g: 2 * g.log_p)
+    assert torch.equal(global_law.log_weight(out), out.log_z)
+    assert torch.equal(global_law.log_weight(out, "kept_mass"), out.log_kept)
+    assert torch.equal(global_law.log_weight(out, "base"), out.log_p - out.log_q)
+    doubled = global_law.log_weight(out, lambda g: 2 * g.log_p)
     assert torch.equal(doubled, 2 * out.log_p - out.log_q)
-    ended = imh.log_weight(out, unfinished="reject")
+    ended = global_law.log_weight(out, unfinished="reject")
     assert torch.equal(ended == -math.inf, ~out.finished)
-    with pytest.raises(ValueError, match=r"imh.log_weight: target must be one of"):
-        imh.log_weight(out, "global")
+    with pytest.raises(ValueError, match=r"global_law.log_weight: target must be one of"):
+        global_law.log_weight(out, "global")
 
 
 HOT, GREEDY = ad.Adaptor(temperature=1.2), ad.Adaptor(temperature=0)

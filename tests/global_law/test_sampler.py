@@ -4,17 +4,17 @@ import math
 
 import pytest
 import torch
+from support.whole_strings import ADAPTORS, LEVEL, MODELS, PROMPT, T, enumerated, p_value, sampler
 from torch import Tensor
-from whole_strings import ADAPTORS, LEVEL, MODELS, PROMPT, T, enumerated, p_value, sampler
 
 import aligndec as ad
-from aligndec import imh
+from aligndec import global_law, imh
 from aligndec.testing import TableLM, enumerate_strings
 
 CHAINS, STEPS = 6_000, 32
 
 
-def run(chains: ad.GlobalSampler, seed: int = 11) -> imh.GlobalSamples:
+def run(chains: ad.GlobalSampler, seed: int = 11) -> global_law.GlobalSamples:
     """One sample from each of many independent chains: their last states."""
     return chains.sample([PROMPT] * CHAINS, n_samples=1, burn_in=STEPS - 1, seed=seed)
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 import aligndec as ad
-from aligndec import _scoring
+from aligndec.generation import score_strings
 
 transformers = pytest.importorskip("transformers")
 
-from test_models_hf import KINDS, V, tiny  # noqa: E402
+from support.tiny_models import KINDS, V, tiny  # noqa: E402
 
 PROMPTS = [[1, 5, 9, 13, 4, 7], [1, 8], [1, 3, 3, 3]]
 GREEDY = ad.Adaptor(temperature=0)
@@ -93,7 +93,7 @@ def test_reference_and_score_strings_agree(monkeypatch):
     out = ad.generate(model, PROMPTS, reference=reference, **kwargs)
     scores = ad.score_strings(reference, out.prompts(), out.completions(), batch_size=4)
     torch.testing.assert_close(out.log_p_ref, scores.log_p[0], rtol=0, atol=1e-4)
-    monkeypatch.setattr(_scoring, "BLOCK_BYTES", 4 * V * 9 * 3)  # blocks of 3 tokens at first
+    monkeypatch.setattr(score_strings, "BLOCK_BYTES", 4 * V * 9 * 3)  # blocks of 3 tokens at first
     own = ad.score_strings(model, out.prompts(), out.completions())
     torch.testing.assert_close(out.log_p, own.log_p[0], rtol=0, atol=1e-4)
 

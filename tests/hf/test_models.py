@@ -3,44 +3,12 @@
 import pytest
 import torch
 
-from aligndec._check_step_lm import check_step_lm
 from aligndec.models import HFCausalLM, as_step_lm
+from aligndec.testing.check_step_lm import check_step_lm
 
 transformers = pytest.importorskip("transformers")
 
-V = 61
-BASE = dict(
-    vocab_size=V,
-    hidden_size=32,
-    intermediate_size=48,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    pad_token_id=0,
-    bos_token_id=1,
-    eos_token_id=2,
-)
-GQA = {**BASE, "num_key_value_heads": 2}
-SSM = dict(vocab_size=V, hidden_size=32, num_hidden_layers=2, state_size=4)
-GPT2 = dict(vocab_size=V, n_embd=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=[2, 7])
-KINDS = {
-    "Llama": GQA,
-    "GPT2": GPT2,
-    "GPTNeoX": BASE,
-    "Mistral": {**GQA, "sliding_window": 4},
-    "Bloom": {k: v for k, v in BASE.items() if k != "intermediate_size"},
-    "Mamba": SSM,
-    "FalconMamba": SSM,
-    "Lfm2": {**GQA, "layer_types": ["conv", "full_attention"]},
-    "Bamba": {**GQA, "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16},
-    "Roberta": {**BASE, "is_decoder": True, "pad_token_id": 60},
-}
-
-
-def tiny(kind, seed=0, **more):
-    torch.manual_seed(seed)
-    config = getattr(transformers, f"{kind}Config")(**{**KINDS[kind], **more})
-    name = "GPT2LMHeadModel" if kind == "GPT2" else f"{kind}ForCausalLM"
-    return getattr(transformers, name)(config).eval()
+from support.tiny_models import BASE, GQA, KINDS, SSM, V, tiny  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,8 +5,8 @@ The large grids run on the backend of the build, a part of them on both.
 
 import pytest
 import torch
-from cases import LARGE_SIZES, distinct, rng
-from oracle import STAGES, Law, kept, law
+from support.cases import LARGE_SIZES, distinct, rng
+from support.oracle import STAGES, Law, kept, law
 from torch import Tensor
 
 import aligndec as ad

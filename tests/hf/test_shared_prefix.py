@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from aligndec._check_step_lm import check_step_lm
 from aligndec.models import HFCausalLM
+from aligndec.testing.check_step_lm import check_step_lm
 
 pytest.importorskip("transformers")
-from test_models_hf import KINDS, V, tiny
+from support.tiny_models import KINDS, V, tiny
 
-from aligndec import _hf_shared as shared
-from aligndec._attention_reference import Branches
-from aligndec._hf_cache import GrowingLayer
+from aligndec.models.hf import shared_prefix as shared
+from aligndec.models.hf.growing_cache import GrowingLayer
+from aligndec.reference.attention import Branches
 
 TOL = dict(atol=2e-5, rtol=0)
 

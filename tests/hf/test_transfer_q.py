@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_models_hf import V, tiny
+from support.tiny_models import V, tiny
 
 import aligndec as ad
 from aligndec import transfer_q as tq

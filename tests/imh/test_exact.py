@@ -8,8 +8,8 @@ import math
 
 import pytest
 import torch
+from support.whole_strings import PROMPT
 from torch import Tensor
-from whole_strings import PROMPT
 
 import aligndec as ad
 from aligndec import imh

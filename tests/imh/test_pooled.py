@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from oracle import chi_square_p
+from support.oracle import chi_square_p
+from support.whole_strings import LEVEL, MODELS, sampler
 from torch import Tensor
-from whole_strings import LEVEL, MODELS, sampler
 
 import aligndec as ad
 from aligndec import imh

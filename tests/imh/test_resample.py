@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from oracle import chi_square_p
+from support.oracle import chi_square_p
 from torch import Tensor
 
 from aligndec import imh, reference, rng

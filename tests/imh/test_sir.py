@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracle import chi_square_p
+from support.oracle import chi_square_p
 
 from aligndec import imh, rng
 

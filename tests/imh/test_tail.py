@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from whole_strings import MODELS, sampler
+from support.whole_strings import MODELS, sampler
 
 import aligndec as ad
 from aligndec import imh

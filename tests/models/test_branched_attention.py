@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from aligndec._attention_reference import Branches
-from aligndec._ops import torch_ops
-from aligndec.backend import current_ops, use_backend
+from aligndec.ops.backend import current_ops, use_backend
+from aligndec.ops.library import torch_ops
+from aligndec.reference.attention import Branches
 
 OWNERS = {
     "ragged": (2, 0, 2, 1, 2),

@@ -10,12 +10,12 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jvp
 
 import aligndec as ad
-from aligndec._check_step_lm import check_step_lm
-from aligndec._prepack import PrepackedLinear
 from aligndec.models import HFCausalLM, prepack
+from aligndec.models.prepack import PrepackedLinear
+from aligndec.testing.check_step_lm import check_step_lm
 
 pytest.importorskip("transformers")
-from test_models_hf import tiny
+from support.tiny_models import tiny
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from aligndec._check_step_lm import check_step_lm
-from aligndec._toy import TableLM, enumerate_strings
 from aligndec.models import FunctionLM, StepLM, as_step_lm
+from aligndec.testing.check_step_lm import check_step_lm
+from aligndec.testing.table_lm import TableLM, enumerate_strings
 
 
 def prefix_logits(ids, mask):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from cases import bits, randn
+from support.cases import bits, randn
 from torch import Tensor
 
 import aligndec as ad

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aligndec import best_of_n, plots, tilting
-from aligndec._plot_frontier import bootstrap_mean
+from aligndec.plots.frontier import bootstrap_mean
 
 pytest.importorskip("matplotlib")
 POOL = torch.randn(5, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

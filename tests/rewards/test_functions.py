@@ -6,7 +6,7 @@ import torch
 import aligndec as ad
 from aligndec import rewards
 from aligndec import transfer_q as tq
-from aligndec._toy import TableLM
+from aligndec.testing.table_lm import TableLM
 
 
 class Letters:

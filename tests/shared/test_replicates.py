@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aligndec import _replicates, tradeoff
-from aligndec._plot_frontier import bootstrap_mean
-from aligndec._replicates import at_a_time
+from aligndec import tradeoff
+from aligndec.plots.frontier import bootstrap_mean
+from aligndec.shared import replicates
+from aligndec.shared.replicates import at_a_time
 
 
 def of_mean(rows: int) -> Tensor:
@@ -47,7 +48,7 @@ def test_how_replicates_are_split_does_not_matter(
 ) -> None:
     torch.manual_seed(1)
     whole = case(90)
-    monkeypatch.setattr(_replicates, "_ENTRIES", 7 * 90)
+    monkeypatch.setattr(replicates, "_ENTRIES", 7 * 90)
     torch.manual_seed(1)
     torch.testing.assert_close(case(90), whole, rtol=1e-14, atol=1e-14)
 
@@ -68,15 +69,15 @@ class Largest(TorchDispatchMode):
 def test_no_tensor_holds_all_replicates(case: Callable[[int], Tensor]) -> None:
     with Largest() as seen:
         case(20_000)
-    assert 20_000 <= seen.numbers <= 4 * _replicates._ENTRIES
+    assert 20_000 <= seen.numbers <= 4 * replicates._ENTRIES
     # Negative control: the tensor of all indices is far above that bound, and would be seen.
     with Largest() as seen:
         torch.randint(9, (500, 20_000))
-    assert seen.numbers == 500 * 20_000 > 4 * _replicates._ENTRIES
+    assert seen.numbers == 500 * 20_000 > 4 * replicates._ENTRIES
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 5), (1, 1), (7, 1 << 30), (10, 0), (999, 12345)])
 def test_batches(count: int, size: int) -> None:
     parts = list(at_a_time(count, size))
     assert sum(parts) == count
-    assert all(0 < some and (some == 1 or some * size <= _replicates._ENTRIES) for some in parts)
+    assert all(0 < some and (some == 1 or some * size <= replicates._ENTRIES) for some in parts)

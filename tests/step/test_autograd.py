@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import ADAPTORS, DTYPES, INF, distinct, randn, rng
+from support.cases import ADAPTORS, DTYPES, INF, distinct, randn, rng
 from torch import Tensor
 
 import aligndec as ad

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import SUMS, adaptors, check_step, randn
+from support.cases import SUMS, adaptors, check_step, randn
 from torch import Tensor
 
 import aligndec as ad

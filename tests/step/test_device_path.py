@@ -5,14 +5,14 @@ Code that treats the CPU apart takes its other branch there, and whatever reads 
 
 import pytest
 import torch
-from cases import adaptors
-from device_calls import CALLS, ONE, ROWS, SEVERAL, VOCAB, Inputs
+from support.cases import adaptors
+from support.device_calls import CALLS, ONE, ROWS, SEVERAL, VOCAB, Inputs
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import aligndec as ad
-from aligndec import _params
+from aligndec.step import params
 
 DEVICE = torch.device("meta")
 
@@ -97,11 +97,11 @@ def test_nothing_is_copied_into_a_captured_graph(monkeypatch: pytest.MonkeyPatch
     cuda, message = torch.device("cuda"), r"^sample: adaptor must be packed on cuda before"
     for adaptor in (ONE, SEVERAL):
         with pytest.raises(ValueError, match=message):
-            _params.adaptor_params("sample", adaptor, (ROWS,), cuda)
+            params.adaptor_params("sample", adaptor, (ROWS,), cuda)
     # Parameters that are there already are only read.
     known = ad.Adaptor(top_k=4)
     known._copies[cuda] = known._row
-    assert _params.adaptor_params("sample", known, (ROWS,), cuda) is known._row
+    assert params.adaptor_params("sample", known, (ROWS,), cuda) is known._row
 
 
 def test_a_tracer_leaves_nothing_behind() -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from cases import INF, randn, rng
+from support.cases import INF, randn, rng
 from torch import Tensor
 
 import aligndec as ad

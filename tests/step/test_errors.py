@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import randn
+from support.cases import randn
 
 import aligndec as ad
 

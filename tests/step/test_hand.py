@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cases import INF, check_step
+from support.cases import INF, check_step
 from torch import Tensor
 
 import aligndec as ad

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import (
+from support.cases import (
     BAD_VALUES,
     DTYPES,
     FLOATS,

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from cases import DTYPES, INF, bits, check_step
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.cases import DTYPES, INF, bits, check_step
 from torch import Tensor
 
 import aligndec as ad

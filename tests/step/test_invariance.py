@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import (
+from support.cases import (
     ADAPTORS,
     DTYPES,
     HOSTILE,
@@ -20,7 +20,7 @@ from cases import (
     randn,
     rows_of,
 )
-from cases import uniforms as make_uniforms
+from support.cases import uniforms as make_uniforms
 from torch import Tensor
 
 import aligndec as ad
@@ -32,7 +32,7 @@ CAPABILITIES = ("default", "avx2", "avx512")
 DIGEST = """
 import hashlib, sys
 import torch
-from cases import adaptors, crossed, uniforms
+from support.cases import adaptors, crossed, uniforms
 import aligndec as ad
 from aligndec.testing import masses
 digest = hashlib.sha256()

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
+from support.whole_strings import LEVEL, PROMPT, T, p_value, sampler
 from torch import Tensor
-from whole_strings import LEVEL, PROMPT, T, p_value, sampler
 
 import aligndec as ad
 from aligndec.testing import TableLM, enumerate_strings

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from cases import randn
-from oracle import chi_square_p, kept
-from test_enumeration import CAP, LMS, TinyLM, score_strings
+from support.cases import randn
+from support.oracle import chi_square_p, kept
+from support.tiny_tables import CAP, LMS, TinyLM, score_strings
 from torch import Tensor
 
 import aligndec as ad

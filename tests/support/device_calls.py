@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from cases import randn, uniforms
+from support.cases import randn, uniforms
 
 import aligndec as ad
 

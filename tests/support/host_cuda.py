@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from launch_args import (
+from support.launch_args import (
     TYPES,
     BackwardArgs,
     CandidatesArgs,
@@ -36,7 +36,7 @@ from launch_args import (
 from torch import Tensor
 from torch.utils.cpp_extension import include_paths
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def compile_library(folder: Path, *overlay: Path) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = {"baseline": (), "avx2": ("-mavx2", "-mfma"), "avx512f": ("-mavx512f",)}
 
 

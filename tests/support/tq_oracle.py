@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from oracle import chi_square_p
+from support.oracle import chi_square_p
 from torch import Tensor
 
 import aligndec as ad

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from oracle import chi_square_p
+from support.oracle import chi_square_p
 from torch import Tensor
 
 import aligndec as ad

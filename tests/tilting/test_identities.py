@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tilt_oracle import QUICK, Exact, doubles, rows
+from support.tilt_oracle import QUICK, Exact, doubles, rows
 from torch import Tensor
 
 from aligndec import asymptotics, tilting

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tilt_rows import check_shared, check_solve, check_stats
+from support.tilt_rows import check_shared, check_solve, check_stats
 
 SIZES = [1, 2, 7, 9, 33, 500]
 SHARES = [1e-9, 0.2, 0.8, 1 - 1e-9, 2.0]

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_generate_invariance import Counting
+from support.counting import Counting
 
 import aligndec as ad
-from aligndec import _tq_decoder
 from aligndec import transfer_q as tq
-from aligndec._prepare import groups
-from aligndec._toy import TableLM
+from aligndec.generation.prepare import groups
+from aligndec.testing.table_lm import TableLM
+from aligndec.transfer_q import decoder
 
 PROMPTS = [[1, 2], [3, 0, 4], [2, 2, 2, 2]]
 DRAWS = 3
@@ -150,7 +150,7 @@ def test_progress_counts_every_string_to_its_cap(
             assert sum(seen) == 6 * len(PROMPTS) * DRAWS
             seen.clear()
 
-    monkeypatch.setattr(_tq_decoder, "token_bar", lambda what, total: seen.append(0) or Bar())
+    monkeypatch.setattr(decoder, "token_bar", lambda what, total: seen.append(0) or Bar())
     for lm in (TABLE, BROKEN):
         run(DECODERS[kind](lm), progress=True, batch_size=batch_size)
         assert seen == []

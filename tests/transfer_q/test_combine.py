@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cases import randn
+from support.cases import randn
 
 import aligndec as ad
 from aligndec import transfer_q as tq

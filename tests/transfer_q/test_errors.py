@@ -8,7 +8,7 @@ import torch
 
 import aligndec as ad
 from aligndec import transfer_q as tq
-from aligndec._toy import TableLM
+from aligndec.testing.table_lm import TableLM
 
 LM = TableLM.random(6, order=1, eos_token_id=5, seed=4)
 

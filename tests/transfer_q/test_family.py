@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tq_oracle import TOYS, Toy, p_value
+from support.tq_oracle import TOYS, Toy, p_value
 
 import aligndec as ad
 from aligndec import transfer_q as tq

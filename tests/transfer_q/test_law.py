@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tq_oracle import TOYS, Text, Toy, p_value
+from support.tq_oracle import TOYS, Text, Toy, p_value
 
 from aligndec import transfer_q as tq
 

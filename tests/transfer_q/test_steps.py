@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cases import DTYPES, SIZES, randn
+from support.cases import DTYPES, SIZES, randn
 from torch import Tensor
 
 import aligndec as ad

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import aligndec as ad
-from aligndec import _tq_decoder
 from aligndec import transfer_q as tq
-from aligndec._toy import TableLM
+from aligndec.testing.table_lm import TableLM
+from aligndec.transfer_q import decoder
 
 LM = TableLM.random(6, order=2, eos_token_id=5, scale=1.0, seed=4)
 OPEN = TableLM(LM.table.view(6, 6, 6), eos_token_id=())  # the same law, no end
@@ -199,7 +199,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         def close(self) -> None:
             told.append(None)
 
-    monkeypatch.setattr(_tq_decoder, "token_bar", lambda what, total: Bar())
+    monkeypatch.setattr(decoder, "token_bar", lambda what, total: Bar())
     return told
 
 

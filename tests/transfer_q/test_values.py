@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tq_oracle import TOYS, Text, Toy
+from support.tq_oracle import TOYS, Text, Toy
 
 import aligndec as ad
 from aligndec import transfer_q as tq

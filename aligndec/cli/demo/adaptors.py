@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aligndec.adaptors import Adaptor
+from aligndec.step import Adaptor
 
 __all__ = ["ADAPTORS", "generate_settings"]
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor
-from aligndec.cli.adaptors import generate_settings
-from aligndec.generate import generate
+from aligndec.cli.demo.adaptors import generate_settings
+from aligndec.generation import generate
+from aligndec.step import Adaptor
 
 __all__ = ["Speed", "measure"]
 

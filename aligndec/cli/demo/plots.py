@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aligndec.cli.report import Result
+    from aligndec.cli.demo.report import Result
 
 __all__ = ["plot_chains", "plot_log_p_against_kl"]
 

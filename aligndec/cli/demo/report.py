@@ -15,8 +15,8 @@ from rich.text import Text
 
 from aligndec import imh
 from aligndec.cli.console import CliError, console
-from aligndec.cli.measure import Speed
-from aligndec.cli.plots import plot_chains, plot_log_p_against_kl
+from aligndec.cli.demo.measure import Speed
+from aligndec.cli.demo.plots import plot_chains, plot_log_p_against_kl
 from aligndec.generation import Generation
 
 __all__ = ["Result", "prepare_folder", "show", "write"]

@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec.cli import model_store, report
-from aligndec.cli.adaptors import ADAPTORS
+from aligndec.cli import model_store
 from aligndec.cli.console import console, one_of, progress_bars
-from aligndec.cli.measure import Speed, measure
+from aligndec.cli.demo import report
+from aligndec.cli.demo.adaptors import ADAPTORS
+from aligndec.cli.demo.measure import Speed, measure
 from aligndec.cli.prompts import encode, read_prompts
-from aligndec.generate import generate
+from aligndec.generation import generate
 
 __all__ = ["run_demo"]
 

@@ -11,10 +11,10 @@ from rich.table import Table
 from torch import Tensor
 
 from aligndec import best_of_n, plots, tilting
-from aligndec._plot_frontier import bootstrap_mean
 from aligndec.cli.console import CliError, console, one_of
-from aligndec.cli.report import prepare_folder
+from aligndec.cli.demo.report import prepare_folder
 from aligndec.cli.rewards import vader
+from aligndec.plots import bootstrap_mean
 
 __all__ = ["run_frontier"]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from aligndec._files import replacing
-from aligndec._plot_tradeoff import tradeoff
-from aligndec.cli.schemes import FAMILIES
-from aligndec.cli.study_corpora import LAWS
+from aligndec.cli.tradeoff.corpora import LAWS
+from aligndec.cli.tradeoff.schemes import FAMILIES
+from aligndec.plots import tradeoff
+from aligndec.shared import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from aligndec.cli.study_results import StudiedScheme
+    from aligndec.cli.tradeoff.results import StudiedScheme
 
 __all__ = ["draw"]
 

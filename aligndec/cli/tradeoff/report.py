@@ -10,11 +10,11 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from aligndec._files import replacing
 from aligndec.cli.console import console
-from aligndec.cli.study_corpora import LAWS
-from aligndec.cli.study_plots import draw
-from aligndec.cli.study_results import ADJUSTMENTS, StudiedScheme
+from aligndec.cli.tradeoff.corpora import LAWS
+from aligndec.cli.tradeoff.plots import draw
+from aligndec.cli.tradeoff.results import ADJUSTMENTS, StudiedScheme
+from aligndec.shared import replacing
 
 __all__ = ["markdown", "show", "write"]
 

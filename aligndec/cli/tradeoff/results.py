@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from aligndec import imh
-from aligndec._replicates import at_a_time
-from aligndec._tradeoff_levels import fisher_interval
-from aligndec.adaptors import Adaptor
-from aligndec.cli.schemes import Scheme
-from aligndec.cli.study_corpora import LAWS, VALUES, Pool
+from aligndec.cli.tradeoff.corpora import LAWS, VALUES, Pool
+from aligndec.cli.tradeoff.schemes import Scheme
+from aligndec.shared import at_a_time
+from aligndec.step import Adaptor
 from aligndec.tradeoff import (
     Correlation,
     Correlations,
     correlation_intervals,
     correlations,
+    fisher_interval,
     typical_mask,
 )
 

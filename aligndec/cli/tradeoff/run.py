@@ -16,18 +16,18 @@ from typing import Any
 import torch
 
 from aligndec import __version__
-from aligndec.cli import model_store, study_report
+from aligndec.cli import model_store
 from aligndec.cli.console import CliError, console, one_of, progress_bars
 from aligndec.cli.prompts import STUDY_PROMPTS, encode, read_prompts
 from aligndec.cli.records import Records, fingerprint, tensor_digest
 from aligndec.cli.rewards import Judge, load_reward
-from aligndec.cli.schemes import FAMILIES, Scheme, schemes
-from aligndec.cli.study_corpora import LAWS, Pool, corpora
-from aligndec.cli.study_results import StudiedScheme, summarise
 from aligndec.cli.toy_model import toy_model
+from aligndec.cli.tradeoff import report as study_report
+from aligndec.cli.tradeoff.corpora import LAWS, Pool, corpora
+from aligndec.cli.tradeoff.results import StudiedScheme, summarise
+from aligndec.cli.tradeoff.schemes import FAMILIES, Scheme, schemes
 from aligndec.errors import RewardError
-from aligndec.generate import generate
-from aligndec.generation import Generation
+from aligndec.generation import Generation, generate
 
 __all__ = ["Settings", "run_tradeoff"]
 

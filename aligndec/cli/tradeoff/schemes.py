@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aligndec.adaptors import Adaptor
+from aligndec.step import Adaptor
 
 __all__ = ["FAMILIES", "FULL", "QUICK", "TEMPERATURES", "Scheme", "Size", "schemes"]
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from aligndec.cli._options import Model, PromptsFile
 from aligndec.cli.console import CliError, fail
-from aligndec.cli.reward_methods import FULL, METHODS, QUICK, Settings
+from aligndec.cli.options import Model, PromptsFile
+from aligndec.cli.transfer_q.methods import FULL, METHODS, QUICK, Settings
 
 __all__ = ["transfer_q"]
 
@@ -61,7 +61,7 @@ def transfer_q(
     quick: Annotated[bool, typer.Option("--quick", help="A small run of everything.")] = False,
 ) -> None:
     """Decode with a reward by Transfer Q* and what it is compared with, at equal budget."""
-    from aligndec.cli.transfer_q import run_transfer_q
+    from aligndec.cli.transfer_q.run import run_transfer_q
 
     usual = QUICK if quick else FULL
     settings = Settings(

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 from aligndec.cli import model_store
-from aligndec.cli import report as files
-from aligndec.cli import transfer_q_report as report
 from aligndec.cli.console import CliError, console, one_of
+from aligndec.cli.demo import report as files
 from aligndec.cli.prompts import encode, read_prompts
-from aligndec.cli.reward_methods import METHODS, Settings
 from aligndec.cli.rewards import Judge, load_reward
 from aligndec.cli.toy_model import toy_model
+from aligndec.cli.transfer_q import report as report
+from aligndec.cli.transfer_q.methods import METHODS, Settings
 from aligndec.errors import RewardError
 
 __all__ = ["run_transfer_q"]

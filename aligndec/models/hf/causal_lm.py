@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._hf_checks import (
+from aligndec.models.hf.checks import (
     check_filled,
     check_kinds,
     checked_model,
@@ -121,7 +121,7 @@ class HFCausalLM:
 
     def select(self, state: _HFState, index: Tensor) -> _HFState:
         """Gather the rows of the cache; the given state keeps its own tensors."""
-        from aligndec._hf_shared import gather_layers
+        from aligndec.models.hf.shared_prefix import gather_layers
 
         index = index.to(self.device)
         cache = copy.copy(state.cache)
@@ -135,7 +135,7 @@ class HFCausalLM:
 
     def _join(self, first: _HFState, second: _HFState) -> _HFState:
         """Stack the rows of two states; the shorter ones get padding on their left."""
-        from aligndec._hf_shared import whole_layer
+        from aligndec.models.hf.shared_prefix import whole_layer
 
         both = (first, second)
         whole = [[whole_layer(layer) for layer in state.cache.layers] for state in both]
@@ -190,7 +190,7 @@ class HFCausalLM:
     def _new_cache(self) -> Any:
         from transformers import DynamicCache, cache_utils
 
-        from aligndec._hf_cache import GrowingLayer
+        from aligndec.models.hf.growing_cache import GrowingLayer
 
         cache = DynamicCache(config=self.model.config)
         check_kinds(cache, self.model)

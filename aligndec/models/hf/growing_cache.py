@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-from aligndec._recorded import differentiated
+from aligndec.models.recorded import differentiated
 
 __all__ = ["GrowingLayer", "copy_layer"]
 

@@ -18,11 +18,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 from transformers.cache_utils import DynamicLayer
 
-from aligndec import _ops
-from aligndec._attention_reference import Branches, attend
-from aligndec._hf_cache import GrowingLayer, copy_layer
-from aligndec._recorded import recorded
-from aligndec.backend import current_ops
+from aligndec.models.hf.growing_cache import GrowingLayer, copy_layer
+from aligndec.models.recorded import recorded
+from aligndec.ops import NATIVE, current_ops
+from aligndec.reference import Branches, attend
 
 __all__ = ["gather_layers", "whole_layer"]
 
@@ -98,7 +97,7 @@ class _SharedLayer(GrowingLayer):
 
 def _in_one_kernel(mask: Tensor | None, *tensors: Tensor) -> bool:
     """Whether the kernel of the CPU takes these tensors."""
-    if not _ops.NATIVE or recorded(mask, *tensors):
+    if not NATIVE or recorded(mask, *tensors):
         return False
     if mask is not None:
         columns = tensors[1].shape[-2] + tensors[3].shape[-2]

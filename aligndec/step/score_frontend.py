@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec import _checks as check
-from aligndec._layout import broadcast, pieces
-from aligndec._op_types import Ops
-from aligndec._params import adaptor_params, grid_params
-from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
-from aligndec.adaptors import Adaptor
-from aligndec.state import SequenceState
+from aligndec.ops import Ops
+from aligndec.shared import vector
+from aligndec.step import checks as check
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.layout import broadcast, pieces
+from aligndec.step.params import adaptor_params, grid_params
+from aligndec.step.state import SequenceState
+from aligndec.step.types import AnyAdaptor, Step, is_strict, raise_if_bad
 
 __all__ = ["ScoreFrontend"]
 
@@ -106,7 +107,7 @@ class ScoreFrontend:
     ) -> Any:
         batch = logits.shape[0]
         check.state_of("score", state, batch, logits.device)
-        tokens = check.vector("score", "tokens", tokens, batch, logits.device)
+        tokens = vector("score", "tokens", tokens, batch, logits.device)
         if logits.requires_grad and torch.is_grad_enabled():
             raise ValueError(
                 "score: logits must not require grad when a state is given, got requires_grad=True "

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec import _checks as check
-from aligndec._params import adaptor_params
-from aligndec._score_frontend import ScoreFrontend
-from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad, warn_same_uniform
-from aligndec.adaptors import Adaptor
-from aligndec.state import SequenceState
+from aligndec.shared import draw_uniforms, positions_of, seed_of, vector
+from aligndec.step import checks as check
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.params import adaptor_params
+from aligndec.step.score_frontend import ScoreFrontend
+from aligndec.step.state import SequenceState
+from aligndec.step.types import AnyAdaptor, Step, is_strict, raise_if_bad, warn_same_uniform
 
 __all__ = ["Frontend"]
 
@@ -78,9 +79,9 @@ class Frontend(ScoreFrontend):
         seeds = position_ids = sums = length = finished = eos = None
         pad = position = 0
         if type(seed) is not int or not 0 <= seed < 2**63:
-            seed, seeds = check.seed_of("sample", seed, batch, device)
+            seed, seeds = seed_of("sample", seed, batch, device)
         if positions is not None:
-            position, position_ids = check.positions_of("sample", positions, batch, device)
+            position, position_ids = positions_of("sample", positions, batch, device)
         if state is not None:
             check.state_of("sample", state, batch, device)
             sums, length, finished = state.sums, state.length, state.finished
@@ -92,9 +93,9 @@ class Frontend(ScoreFrontend):
         if sequence_ids is None:
             sequence_ids = None if state is None else state.sequence_ids
         else:
-            sequence_ids = check.vector("sample", "sequence_ids", sequence_ids, batch, device)
+            sequence_ids = vector("sample", "sequence_ids", sequence_ids, batch, device)
         if uniforms is not None:
-            uniforms = check.draw_uniforms("sample", uniforms, batch, device)
+            uniforms = draw_uniforms("sample", uniforms, batch, device)
         if allowed is not None:
             allowed = check.allowed_mask("sample", allowed, vocab, (batch,), device)
         valid = check.valid_ids("sample", valid_vocab, vocab)

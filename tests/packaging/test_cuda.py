@@ -12,7 +12,7 @@ import pytest
 
 import aligndec as ad
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CI = ROOT / ".ci"
 
 pytestmark = pytest.mark.skipif(not CI.is_dir(), reason="needs the source tree")
