@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aligndec.generation.result import Generation
+from aligndec._version import __version__
 from aligndec.shared import replacing
 from aligndec.step import Adaptor
-from aligndec.transfer_q import TransferQGeneration
 
 __all__ = ["read_generation", "write_generation"]
 
@@ -22,7 +22,6 @@ _FORMAT = 1
 _INT = ("draw", "length", "status")
 _SUMS = ("log_p", "log_q", "log_z", "log_kept", "kl")
 _OPTIONAL = ("log_p_ref",)
-_BASE = frozenset(f.name for f in dataclasses.fields(Generation))
 _PER_TOKEN = tuple(f"token_{name}" for name in (*_SUMS, "log_p_ref"))
 
 
@@ -56,11 +55,9 @@ def _padded(column: Any, width: int, fill: float, dtype: torch.dtype) -> Tensor:
     return out
 
 
-def write_generation(generation: Generation, path: Path) -> None:
-    """Write `generation` under `path`, atomically."""
+def write_generation(generation: Any, base: type, path: Path) -> None:
+    """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically."""
     pa, pq = _pyarrow()
-    from aligndec import __version__
-
     g = generation.to("cpu")
     prompt_length = g.attention_mask.sum(1)[g.prompt_index]
     columns: dict[str, Any] = {
@@ -78,12 +75,16 @@ def write_generation(generation: Generation, path: Path) -> None:
         if value is not None:
             flat = value.dim() == 1
             columns[name] = pa.array(value.numpy()) if flat else _ragged(pa, value, g.length)
-    own = {f.name: getattr(g, f.name) for f in dataclasses.fields(g) if f.name not in _BASE}
+    common = {f.name for f in dataclasses.fields(base)}
+    own = {f.name: getattr(g, f.name) for f in dataclasses.fields(g) if f.name not in common}
     for name, value in own.items():  # what a reward brings: a column per sum, counters beside
         if isinstance(value, Tensor):
             columns[name] = pa.array(value.numpy())
     metadata = {
         "own": {k: None if isinstance(v, Tensor) else v for k, v in own.items()},
+        "kind": ""
+        if type(g) is base
+        else f"{type(g).__module__.rpartition('.')[0]}:{type(g).__name__}",
         "format": _FORMAT,
         "version": __version__,
         "seed": g.seed,
@@ -105,7 +106,23 @@ def write_generation(generation: Generation, path: Path) -> None:
         pq.write_table(table, partial, compression="zstd")
 
 
-def read_generation(path: Path) -> Generation:
+def _kind(meta: dict[str, Any], base: type) -> Any:
+    """Return the class that a file names, `base` or one of this package that extends it."""
+    # Files of older versions do not name it: what has fields of its own came from Transfer Q*.
+    first = "aligndec.transfer_q:TransferQGeneration" if meta.get("own") else ""
+    room, _, name = meta.get("kind", first).partition(":")
+    if not name:
+        return base
+    # Importing runs code: a file may name a room of this package and nothing else.
+    kind = getattr(import_module(room), name, None) if room.split(".")[0] == "aligndec" else None
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise ValueError(
+            f"Generation.load: kind must be a result type of this aligndec, got {room}:{name}"
+        )
+    return kind
+
+
+def read_generation(base: type, path: Path) -> Any:
     """Read what `write_generation` wrote."""
     _, pq = _pyarrow()
     table = pq.read_table(path)
@@ -138,8 +155,7 @@ def read_generation(path: Path) -> Generation:
             fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
     own = meta.get("own", {})
     fields |= {name: flat(name) if value is None else value for name, value in own.items()}
-    kind = TransferQGeneration if own else Generation
-    return kind(
+    return _kind(meta, base)(
         tokens=_padded(table["tokens"], meta["width"], pad, torch.int64),
         input_ids=input_ids,
         attention_mask=attention_mask,

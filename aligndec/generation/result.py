@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from aligndec.generation.parquet import read_generation, write_generation
 from aligndec.step import Adaptor
 
 __all__ = ["Generation", "StringScores"]
@@ -149,16 +150,13 @@ class Generation:
 
         The file appears under its name only when it is complete. Needs pyarrow.
         """
-        from aligndec.generation.parquet import write_generation
-
-        write_generation(self, Path(path))
+        write_generation(self, Generation, Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Generation:
         """Read a file that `save` wrote; every field comes back bit for bit, on the CPU."""
-        from aligndec.generation.parquet import read_generation
-
-        return read_generation(Path(path))
+        out: Generation = read_generation(Generation, Path(path))
+        return out
 
 
 _PER_PROMPT = frozenset({"input_ids", "attention_mask", "prompt_ids"})

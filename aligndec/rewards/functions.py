@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec.generation import score_strings
+from aligndec import generation
 from aligndec.models import as_step_lm
 from aligndec.rewards.calls import Ids
 
@@ -200,7 +200,9 @@ class LogRatioReward:
     def __call__(self, prompt_ids: Ids, completion_ids: Ids) -> list[float]:
         """Score the completions under both models."""
         aligned, prior = (
-            score_strings(model, prompt_ids, completion_ids, batch_size=self._batch_size).log_p[0]
+            generation.score_strings(
+                model, prompt_ids, completion_ids, batch_size=self._batch_size
+            ).log_p[0]
             for model in self._models
         )
         return (self._beta * (aligned - prior.to(aligned.device))).tolist()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aligndec.cli.demo.report import Result
+from aligndec.cli.demo.result import Result
 
 __all__ = ["plot_chains", "plot_log_p_against_kl"]
 

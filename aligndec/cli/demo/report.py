@@ -3,66 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from aligndec import imh
-from aligndec.cli.console import CliError, console
+from aligndec.cli.console import console
 from aligndec.cli.demo.measure import Speed
 from aligndec.cli.demo.plots import plot_chains, plot_log_p_against_kl
-from aligndec.generation import Generation
+from aligndec.cli.demo.result import Result
 
-__all__ = ["Result", "prepare_folder", "show", "write"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One adaptor: its strings, their texts, and the speed when it was measured."""
-
-    name: str
-    generation: Generation
-    texts: list[str]
-    speed: Speed | None
-
-    def per_token(self, sums: torch.Tensor) -> float:
-        """Mean over all generated tokens of a field that is summed per string."""
-        return float(sums.sum() / self.generation.length.sum().clamp(min=1))
-
-    @property
-    def log_weight(self) -> torch.Tensor:
-        """Of each string for the globally normalised law, [P, draws]."""
-        return self.generation.log_z.view(len(self.generation.prompt_ids), -1)
-
-    @cached_property
-    def chain(self) -> imh.Chain:
-        """Independence Metropolis–Hastings over the strings, one chain per prompt."""
-        return imh.chain(self.log_weight, seed=self.generation.seed)
-
-    @property
-    def kept(self) -> float:
-        """Mean mass of the kept set per token, under the scaled law."""
-        columns = self.generation.token_log_kept
-        if columns is None:
-            raise ValueError("kept: generation must hold the per-token fields, got none")
-        inside = torch.arange(columns.shape[1]) < self.generation.length[:, None]
-        return float(columns[inside].exp().mean())
-
-
-def prepare_folder(out: Path) -> None:
-    """Make the output folder now: a typo in its name must not cost a whole run."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CliError(
-            f"--out must be a folder that can be written, got {out} ({error})"
-        ) from error
+__all__ = ["show", "write"]
 
 
 def show(results: list[Result], prompts: list[str], timing_tokens: int) -> None:

@@ -13,6 +13,8 @@ from aligndec.cli.console import console, one_of, progress_bars
 from aligndec.cli.demo import report
 from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.demo.measure import Speed, measure
+from aligndec.cli.demo.result import Result
+from aligndec.cli.folders import prepare_folder
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.generation import generate
 
@@ -37,7 +39,7 @@ def run_demo(
     one_of("--adaptor", names, ADAPTORS)
     names = list(dict.fromkeys(names))
     prompts = read_prompts(prompts_file)
-    report.prepare_folder(out)
+    prepare_folder(out)
     start = time.perf_counter()
     with console.status("Loading the model (the first time its weights are unpacked: ~20 s)"):
         loaded = model_store.load(model)
@@ -72,7 +74,7 @@ def run_demo(
                 loaded.tokenizer.decode(completion, skip_special_tokens=True).strip()
                 for completion in generation.completions()
             ]
-            results.append(report.Result(name, generation, texts, speed))
+            results.append(Result(name, generation, texts, speed))
     report.show(results, prompts, timing_tokens)
     untimed = [result.name for result in results if timing_tokens and result.speed is None]
     if untimed:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aligndec import best_of_n, plots, tilting
 from aligndec.cli.console import CliError, console, one_of
-from aligndec.cli.demo.report import prepare_folder
+from aligndec.cli.folders import prepare_folder
 from aligndec.cli.rewards import vader
 from aligndec.plots import bootstrap_mean
 

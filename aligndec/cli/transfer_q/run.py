@@ -8,11 +8,11 @@ from pathlib import Path
 
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError, console, one_of
-from aligndec.cli.demo import report as files
+from aligndec.cli.folders import prepare_folder
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.cli.rewards import Judge, load_reward
 from aligndec.cli.toy_model import toy_model
-from aligndec.cli.transfer_q import report as report
+from aligndec.cli.transfer_q import report
 from aligndec.cli.transfer_q.methods import METHODS, Settings
 from aligndec.errors import RewardError
 
@@ -35,7 +35,7 @@ def run_transfer_q(
     if not 0.0 < settings.beta < math.inf:
         raise CliError(f"--beta must be > 0 and finite, got {settings.beta:g}")
     prompts = read_prompts(prompts_file)
-    files.prepare_folder(out)
+    prepare_folder(out)
     start = time.perf_counter()
     with console.status("Loading the model (the first time its weights are unpacked: ~20 s)"):
         loaded = _load(model)
