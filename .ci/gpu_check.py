@@ -54,9 +54,9 @@ def steps(results: Path) -> list[Step]:
     python = sys.executable
     tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "cuda"]
     # Not the whole folder: other files need packages that a borrowed machine may lack.
-    marked = [p for p in sorted(ROOT.glob("tests/test_*.py")) if _needs_gpu(p.read_text())]
+    marked = [p for p in sorted(ROOT.glob("tests/**/test_*.py")) if _needs_gpu(p.read_text())]
     sanitizer = shutil.which("compute-sanitizer") or str(cuda_home() / "bin" / "compute-sanitizer")
-    small = [*tests, "tests/test_cuda_calls.py", "-k", "test_every_call"]
+    small = [*tests, "tests/cuda/test_calls.py", "-k", "test_every_call"]
     # Only our kernels are instrumented: torch's own would take the whole time.
     watch = [sanitizer, "--kernel-name", "kernel_substring=aligndec", "--report-api-errors", "no"]
     watch += ["--error-exitcode", "9"]
