@@ -152,7 +152,7 @@ def test_without_a_gpu_it_says_what_it_needs(
 
 def test_a_promised_gpu_is_a_failure_when_it_is_missing() -> None:
     """Control of the CUDA tests: they can fail, here for want of a device."""
-    case = "tests/test_cuda_calls.py::test_bad_rows"
+    case = "tests/cuda/test_calls.py::test_bad_rows"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", case]
     promised = {"FAIL_WITHOUT_CUDA": "1"}
     for extra, status, word in (({}, 0, "1 skipped"), (promised, 1, "1 error")):
