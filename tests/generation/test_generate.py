@@ -200,7 +200,7 @@ def test_a_bad_reference_shows_in_its_own_field():
 
 def test_progress_counts_every_row_to_its_cap(monkeypatch):
     # The package attribute of that name is the function.
-    module = importlib.import_module("aligndec.generate")
+    module = importlib.import_module("aligndec.generation.generate")
 
     class Bar:
         n = 0

@@ -32,7 +32,7 @@ def of_correlations(rows: int) -> Tensor:
 
 
 def of_centres(rows: int) -> Tensor:
-    study = pytest.importorskip("aligndec.cli.study_results", exc_type=ImportError)
+    study = pytest.importorskip("aligndec.cli.tradeoff.results", exc_type=ImportError)
     weight, values = torch.randn(2, rows // 2).double(), torch.randn(2, rows // 2, 3).double()
     pool = SimpleNamespace(log_weight=lambda *_: weight, values=lambda: values)
     found = [SimpleNamespace(pool=pool, scheme=SimpleNamespace(temperature=1.0))] * 2
