@@ -5,8 +5,9 @@ its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the w
 `prepack` makes a torch model faster on a CPU.
 """
 
+from aligndec.models.counted import Counted
 from aligndec.models.hf import HFCausalLM
 from aligndec.models.prepack import prepack
 from aligndec.models.step_lm import FunctionLM, StepLM, as_step_lm
 
-__all__ = ["FunctionLM", "HFCausalLM", "StepLM", "as_step_lm", "prepack"]
+__all__ = ["Counted", "FunctionLM", "HFCausalLM", "StepLM", "as_step_lm", "prepack"]

@@ -1,4 +1,9 @@
-"""Transfer Q*: decoding from π_ref · exp(Q/α), with Q estimated by rollouts of a baseline."""
+"""Transfer Q*: decoding from π_ref · exp(Q/α), with Q estimated by rollouts of a baseline.
+
+The way of a decision: `candidates` → `branches` → `rollouts` → `values` → `choice` → `commit`; the
+stages know earlier ones only, `loop` knows them all and writes `records`. `decoder` stands around
+it, `method` and `family` name what it is used for.
+"""
 
 from aligndec.transfer_q.combine import combine_logits, sample_combined
 from aligndec.transfer_q.family import Args, BestOfN, BlockwiseBestOfN, ControlledDecoding

@@ -1,4 +1,4 @@
-"""The candidates of one decision, and the gate that spares it."""
+"""Stage 1, candidates: the tokens z that a decision is about, and the gate that spares it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from torch import Tensor
 from aligndec import rng
 from aligndec.ops import current_ops
 from aligndec.step import Step, sample
+from aligndec.transfer_q.live import Decision, Live
 from aligndec.transfer_q.options import BASE, GREEDY, Options
 
-__all__ = ["Pool", "open_pool"]
+__all__ = ["CandidateSets", "candidate_sets"]
 
 
-@dataclass
-class Pool:
+@dataclass(frozen=True)
+class CandidateSets:
     """Candidates of b strings.
 
     `token` int64 [b, k]; `log_p` float64 [b, k] under the whole base law, −inf for entries that are
@@ -31,29 +32,32 @@ class Pool:
     step: Step | None
     status: Tensor
 
-    def select(self, index: Tensor) -> Pool:
+    def select(self, index: Tensor) -> CandidateSets:
         """Gather strings."""
         step = None if self.step is None else Step(*(field[index] for field in self.step))
         token, log_p, gated = self.token[index], self.log_p[index], self.gated[index]
-        return Pool(token, log_p, gated, step, self.status[index])
+        return CandidateSets(token, log_p, gated, step, self.status[index])
 
 
-def open_pool(
-    options: Options, logits: Tensor, seed: int, sequence_ids: Tensor, position: int
-) -> Pool:
-    """Find the candidates of each row of logits [b, V]."""
-    vocab = logits.shape[1]
+def candidate_sets(options: Options, decision: Decision, live: Live) -> CandidateSets:
+    """Find the candidates of each string: the most probable tokens, independent draws, or all."""
+    logits, vocab = live.baseline.logits, live.baseline.logits.shape[1]
     k = vocab if options.candidates == "full" else min(options.k, vocab)
     if options.candidates == "sample":
-        token, log_p, status = _drawn(options, logits, seed, sequence_ids, position)
+        token, log_p, status = _drawn(options, decision, live)
     else:
         token, log_p, status = current_ops().candidates(logits, k, vocab)
     token, log_p = token.clamp(min=0), torch.where(status[:, None] == 0, log_p, -torch.inf)
     gated, step = torch.zeros_like(status, dtype=torch.bool), None
     if options.gate_entropy is not None or options.gate_top1 is not None:
-        own = GREEDY if options.select == "greedy" else BASE
-        place = {"seed": seed, "sequence_ids": sequence_ids, "positions": position}
-        step = sample(logits, own, strict=False, **place)  # type: ignore[arg-type]
+        step = sample(
+            logits,
+            GREEDY if options.select == "greedy" else BASE,
+            seed=decision.seed,
+            sequence_ids=live.sequence_ids,
+            positions=decision.t,
+            strict=False,
+        )
         if options.gate_entropy is not None:
             gated |= step.entropy < options.gate_entropy
         if options.gate_top1 is not None:
@@ -62,14 +66,13 @@ def open_pool(
             top = current_ops().candidates(logits, 1, vocab)[1] if drawn else log_p
             gated |= top[:, 0] >= math.log(options.gate_top1)
         gated &= status == 0
-    return Pool(token, log_p, gated, step, status)
+    return CandidateSets(token, log_p, gated, step, status)
 
 
-def _drawn(
-    options: Options, logits: Tensor, seed: int, sequence_ids: Tensor, position: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _drawn(options: Options, decision: Decision, live: Live) -> tuple[Tensor, Tensor, Tensor]:
     """Draw k independent candidates; a token that came before is no further candidate."""
-    child = rng.child_seed(seed, sequence_ids, position, rng.CANDIDATE)
+    logits = live.baseline.logits
+    child = rng.child_seed(decision.seed, live.sequence_ids, decision.t, rng.CANDIDATE)
     number = torch.arange(options.k, device=logits.device)
     uniforms = rng.uniform(rng.philox(child[:, None], number, 0, rng.CANDIDATE)[0])
     steps = [sample(logits, uniforms=u.contiguous(), strict=False) for u in uniforms.unbind(1)]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from aligndec.generation import Prepared, Prompts, groups, prepare, sequence_id, trim
-from aligndec.models import as_step_lm
+from aligndec.models import Counted, as_step_lm
 from aligndec.rewards import Reward, RewardCalls
 from aligndec.shared import at_least, at_least_if_given, token_bar, whole
-from aligndec.transfer_q.branches import SUMS, Context, Live, Strings
-from aligndec.transfer_q.loop import decode
+from aligndec.transfer_q.cursor import Cursor
+from aligndec.transfer_q.live import Live
+from aligndec.transfer_q.loop import Run, decode
 from aligndec.transfer_q.options import BASE, Options
+from aligndec.transfer_q.records import Records, costs
 from aligndec.transfer_q.result import TransferQGeneration
-from aligndec.transfer_q.rollouts import Counted
+from aligndec.transfer_q.values import Rewards
 
 __all__ = ["Request", "RewardDecoder"]
 
@@ -158,19 +159,24 @@ class RewardDecoder:
         draw = torch.arange(draws).repeat(len(ids))
         sequence_ids = sequence_id(given.names[prompt_index], draw)
 
-        lm, sft = Counted(given.lm), None if self.sft is None else Counted(self.sft)
+        models = [Counted(lm) for lm in (given.lm, self.sft) if lm is not None]
         bar = token_bar(name, len(draw) * asked.max_new_tokens) if asked.progress else None
+        run = None
         for prompts, batches in groups(len(ids), draws, asked.batch_size):
-            read = Live.read(lm, sft, *trim(ids[prompts], mask[prompts]))
-            device = read.logits.device
-            if prompts.start == 0:  # the first logits say where the records live
-                context = self._context(asked, given, lm, sft, sequence_ids.to(device))
+            part = trim(ids[prompts], mask[prompts])
+            read = [Cursor.read(lm, *part) for lm in models]
+            device = read[0].logits.device
+            if run is None:  # the first logits say where the records live
+                run = self._open(device, asked, given, bar)
             for rows in batches:
                 own = (prompt_index[rows] - prompts.start).to(device)
-                live = read if draws == 1 else read.keep(context, own)
-                decode(context, replace(live, rows=rows.to(device)), bar)
+                cursors = read if draws == 1 else [cursor.select(own) for cursor in read]
+                decode(run, Live(rows.to(device), sequence_ids[rows].to(device), *cursors))
         if bar is not None:
             bar.close()
+        assert run is not None
+        records, rewards = run.records, run.rewards
+        reward = rewards.target(records.prompts, records.completions).to(device)
         inputs = {
             "input_ids": ids,
             "attention_mask": mask,
@@ -178,66 +184,37 @@ class RewardDecoder:
             "prompt_index": prompt_index,
             "draw": draw,
         }
-        return _result(context, {key: tensor.to(device) for key, tensor in inputs.items()}, given)
+        fields: dict[str, Any] = {key: tensor.to(device) for key, tensor in inputs.items()}
+        return TransferQGeneration(
+            **fields,
+            **records.fields(),
+            **costs(models, [calls for calls in rewards if calls is not None]),
+            reward=reward,
+            seed=asked.seed,
+            max_new_tokens=asked.max_new_tokens,
+            pad_token_id=given.pad,
+            eos_token_id=given.eos,
+            adaptors=given.adaptors,
+        )
 
-    def _context(
-        self,
-        asked: Request,
-        given: Prepared,
-        lm: Counted,
-        sft: Counted | None,
-        sequence_ids: Tensor,
-    ) -> Context:
-        """Open the records of all strings, on the device of their ids."""
-        name, device, baseline = self._name, sequence_ids.device, self.baseline_reward
+    def _open(self, device: torch.device, asked: Request, given: Prepared, bar: Any) -> Run:
+        """Open the records of all strings."""
+        name, baseline = self._name, self.baseline_reward
         listed = [row[m].tolist() for row, m in zip(given.ids, given.mask, strict=True)]
         prompts = [prompt for prompt in listed for _ in range(asked.num_return_sequences)]
         ends = torch.tensor(given.eos, dtype=torch.int64, device=device)
-        return Context(
-            lm=lm,
-            sft=sft,
+        return Run(
             options=self.options,
-            reward=RewardCalls(name, "reward", self.reward),
-            baseline_reward=None
-            if baseline is None
-            else RewardCalls(name, "baseline_reward", baseline),
-            strings=Strings(prompts, asked.max_new_tokens, given.pad, device),
-            sequence_ids=sequence_ids,
+            rewards=Rewards(
+                RewardCalls(name, "reward", self.reward),
+                None if baseline is None else RewardCalls(name, "baseline_reward", baseline),
+            ),
+            records=Records(prompts, asked.max_new_tokens, given.pad, device),
             max_new_tokens=asked.max_new_tokens,
             seed=asked.seed,
             # The public code never ends a string; its rollouts end.
             ends=ends[:0] if self.options.compat == "official" else ends,
             rollout_ends=ends,
             pad=given.pad,
+            bar=bar,
         )
-
-
-def _result(context: Context, inputs: dict[str, Tensor], given: Prepared) -> TransferQGeneration:
-    """Reward the strings and put everything together."""
-    strings = context.strings
-    reward = context.reward(strings.prompts, strings.texts).to(strings.sums.device)
-    sums = dict(zip(SUMS, strings.sums, strict=True))
-    models = [context.lm] if context.sft is None else [context.lm, context.sft]
-    rewards = [context.reward]
-    if context.baseline_reward is not None:
-        rewards.append(context.baseline_reward)
-    return TransferQGeneration(
-        **inputs,
-        **sums,
-        tokens=strings.tokens[:, : max(1, int(strings.length.max()))].contiguous(),
-        length=strings.length,
-        finished=strings.finished,
-        status=strings.status,
-        log_q=sums["log_alg"],
-        log_z=sums["log_kept"],
-        seed=context.seed,
-        max_new_tokens=context.max_new_tokens,
-        pad_token_id=given.pad,
-        eos_token_id=given.eos,
-        adaptors=given.adaptors,
-        reward=reward,
-        model_forwards=sum(model.forwards for model in models),
-        model_tokens=sum(model.tokens for model in models),
-        reward_calls=sum(calls.calls for calls in rewards),
-        reward_items=sum(calls.items for calls in rewards),
-    )

@@ -8,18 +8,16 @@ from typing import Any, Literal
 import torch
 
 from aligndec.generation import generate
-from aligndec.ops import current_ops
+from aligndec.models import Counted
 from aligndec.rewards import Reward, RewardCalls
 from aligndec.shared import at_least, real
 from aligndec.transfer_q.decoder import Request, RewardDecoder
+from aligndec.transfer_q.fused import rescore
 from aligndec.transfer_q.options import Options
+from aligndec.transfer_q.records import costs
 from aligndec.transfer_q.result import TransferQGeneration
-from aligndec.transfer_q.rollouts import Counted
-from aligndec.transfer_q.steps import Steps
 
 __all__ = ["Args", "BestOfN", "BlockwiseBestOfN", "ControlledDecoding"]
-
-_steps = Steps(current_ops)
 
 
 class Args(RewardDecoder):
@@ -163,7 +161,7 @@ class BestOfN(RewardDecoder):
         reward = calls(drawn.prompts(), drawn.completions()).to(drawn.log_p.device)
         pools = reward.view(-1, self.n)
         first = torch.arange(len(pools), device=pools.device) * self.n
-        choice = _steps.rescore(
+        choice = rescore(
             torch.zeros_like(pools),
             pools,
             alpha=1.0 if self.beta is None else 1.0 / self.beta,
@@ -180,8 +178,5 @@ class BestOfN(RewardDecoder):
             log_ref=choice.log_ref,
             log_alg=choice.log_alg,
             reward=reward[index],
-            model_forwards=lm.forwards,
-            model_tokens=lm.tokens,
-            reward_calls=calls.calls,
-            reward_items=calls.items,
+            **costs([lm], [calls]),
         )

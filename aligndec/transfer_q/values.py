@@ -1,22 +1,72 @@
-"""From rewards of rollouts to values of candidates."""
+"""Stage 4, values: from the rewards of the outcomes to Q̂(s, z) of the candidates."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aligndec.generation import feed_known
-from aligndec.ops import current_ops
-from aligndec.step import score
-from aligndec.transfer_q.options import Options
-from aligndec.transfer_q.rollouts import Counted
-from aligndec.transfer_q.steps import Steps
+from aligndec.rewards import Ids, RewardCalls
+from aligndec.transfer_q.branches import Branches
+from aligndec.transfer_q.candidates import CandidateSets
+from aligndec.transfer_q.fused import value as segment_value
+from aligndec.transfer_q.live import Live
+from aligndec.transfer_q.options import Options, ValueFn
+from aligndec.transfer_q.rollouts import Rollouts
+from aligndec.transfer_q.secret import log_ratios
 
-__all__ = ["estimate", "teacher_forced"]
+__all__ = ["Rewards", "Texts", "estimate", "values"]
 
-_steps = Steps(current_ops)
+
+class Rewards(NamedTuple):
+    """The target reward r and, where it is known, the baseline's own r_BL."""
+
+    target: RewardCalls
+    baseline: RewardCalls | None
+
+
+class Texts(NamedTuple):
+    """Prompt x and completion y_<t of the live strings, as lists."""
+
+    prompts: Ids
+    completions: Ids
+
+
+def values(
+    options: Options,
+    rewards: Rewards,
+    live: Live,
+    texts: Texts,
+    sets: CandidateSets,
+    branches: Branches,
+    rollouts: Rollouts,
+) -> Tensor:
+    """Value the candidates of the live strings: Q̂ float64 [b, k], 0 where there is none."""
+    value = torch.zeros_like(sets.log_p)
+    if options.value_fn is not None:
+        value = _asked(options.value_fn, texts, sets)
+    valued = rollouts.valued
+    if len(valued) == 0:
+        return value
+    of = rollouts.branch
+    owner = branches.owner[of].tolist()
+    blocks, tails = branches.paths.texts(of), rollouts.paths.texts(rollouts.used)
+    prompts = [texts.prompts[i] for i in owner]
+    parts = zip(owner, blocks, tails, strict=True)
+    completions = [texts.completions[i] + block + tail for i, block, tail in parts]
+    reward = rollouts.spread(rewards.target(prompts, completions))
+    baseline = ratio = first = None
+    if options.mode != "direct" and rewards.baseline is not None:
+        baseline = rollouts.spread(rewards.baseline(prompts, completions))
+    elif options.mode != "direct" and options.secret:
+        assert live.sft is not None
+        ratio, first = log_ratios(options, live.sft, sets, branches, rollouts)
+        if options.mode != "soft" or options.reference == "sft":
+            first = None
+    q = estimate(options, reward, baseline, ratio, first)
+    value[branches.owner[valued], branches.column[valued]] = q.to(value.device)
+    return value
 
 
 def estimate(
@@ -42,7 +92,7 @@ def estimate(
         turns ln Z_r(s, z) into ln C(s, z), up to a constant of s.
     """
     if options.mode == "direct":
-        return _steps.value(reward).value
+        return segment_value(reward).value
     beta = options.beta
     assert beta is not None
     ratio = reward / beta
@@ -53,38 +103,29 @@ def estimate(
     if options.compat == "official":
         return (ratio.exp() * reward).mean(1)
     if options.mode == "indirect":
-        return _steps.value(reward, ratio, mode="snis").value
-    log_c = _steps.value(reward, ratio, mode="log_mean_exp").value
+        return segment_value(reward, ratio, mode="snis").value
+    log_c = segment_value(reward, ratio, mode="log_mean_exp").value
     return beta * (log_c if log_first is None else log_c - log_first)
 
 
-def teacher_forced(
-    lm: Counted, logits: Tensor, state: Any, rows: Tensor, paths: Tensor, length: Tensor
-) -> Tensor:
-    """Score given continuations: log-probabilities float64 [M, W], 0 from `length` on.
-
-    Parameters
-    ----------
-    lm : Counted
-        The model; nothing of the prefix is read again.
-    logits, state : Tensor, any
-        Where its rows stand; both stay usable.
-    rows : Tensor
-        int64 [M], row of the state that each continuation follows.
-    paths, length : Tensor
-        int64 [M, W] tokens, of which `length` >= 1 count.
-    """
-    at = torch.arange(paths.shape[1], device=paths.device)
-    targets = torch.where(at < length[:, None], paths, -1)
-    width = int(length.max()) if len(length) else 0
-    out = torch.zeros(paths.shape, dtype=torch.float64, device=paths.device)
-    if width == 0:
-        return out
-    out[:, 0] = score(logits[rows], targets[:, 0], strict=False).log_p
-    state, t = lm.select(state, rows), 1
-    while t < width:
-        block, state = feed_known(lm, paths[:, t - 1 : width - 1], state, logits)
-        stop = t + block.shape[1]
-        out[:, t:stop] = score(block, targets[:, t:stop].contiguous(), strict=False).log_p
-        t = stop
-    return out
+def _asked(value_fn: ValueFn, texts: Texts, sets: CandidateSets) -> Tensor:
+    """Ask the value function about the candidates of the strings without a gate, [b, k]."""
+    value = torch.zeros_like(sets.log_p)
+    index = (~sets.gated).nonzero()[:, 0]
+    if len(index) == 0:
+        return value
+    asked = index.tolist()
+    prompts = [texts.prompts[i] for i in asked]
+    completions = [list(texts.completions[i]) for i in asked]
+    answer = value_fn(prompts, completions, sets.token[index])
+    if answer is None:
+        raise TypeError("TransferQ: value_fn must return values [B, k], got None")
+    given = torch.as_tensor(answer)
+    shape = [len(index), sets.token.shape[1]]
+    if list(given.shape) != shape or not bool(given.isfinite().all()):
+        raise ValueError(
+            f"TransferQ: value_fn must return finite [B, k] = {shape}, got {list(given.shape)} "
+            f"with {int((~given.isfinite()).sum())} values that are not finite"
+        )
+    value[index] = given.detach().to(value)
+    return value

@@ -242,7 +242,7 @@ def test_what_cannot_be_corrected_is_refused(adaptor: object, target: object, me
 
 
 def test_a_target_without_mass_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aligndec.global_law.rejection.PATIENCE", 20)
+    monkeypatch.setattr("aligndec.global_law.rejection.run.PATIENCE", 20)
     endless = TableLM(torch.zeros(3, 3))
     made = ad.GlobalSampler(endless, method="rejection", unfinished="reject", max_new_tokens=3)
     with pytest.raises(ad.NotEnoughSamples) as error:

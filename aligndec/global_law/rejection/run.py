@@ -1,4 +1,4 @@
-"""Exact independent strings by rejection, token by token."""
+"""Rejection for all prompts: they are read in parts, and the samples are put together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from aligndec.generation import Generation, Prompts, prepare, trim
-from aligndec.global_law.rejection_loop import NO_DRAW, Group
+from aligndec.global_law.rejection.draw import Law
+from aligndec.global_law.rejection.loop import Task, accepted_strings
+from aligndec.global_law.rejection.records import NO_DRAW, Accepted
+from aligndec.global_law.rejection.strings import Source
 from aligndec.global_law.samples import GlobalSamples
 from aligndec.imh import of_rejection
 from aligndec.shared import token_bar
@@ -57,43 +60,32 @@ def reject(
     most = min(max_proposals or PATIENCE * n_samples, NO_DRAW)
     slots = batch_size or n_prompts * n_samples
     bar = token_bar("reject", n_prompts * n_samples, "str") if progress else None
-    params, parts = rows_of(given.adaptors), []
+    params, stateful = rows_of(given.adaptors), any(a.stateful for a in given.adaptors)
+    task = Task(n_samples, most, keep_unfinished, slots, bar)
+    parts = []
     for first in range(0, n_prompts, slots):
         part = slice(first, min(first + slots, n_prompts))
-        group = Group(
-            given=given,
-            names=given.names[part],
-            params=params if len(params) == 1 else params[part],
-            factor=factor,
-            n_samples=n_samples,
-            most=most,
-            max_new_tokens=max_new_tokens,
-            seed=seed,
-            slots=slots,
-            keep_unfinished=keep_unfinished,
-            bar=bar,
-            stateful=any(a.stateful for a in given.adaptors),
-        )
-        group.run(*trim(given.ids[part], given.mask[part]))
-        parts.append(group.result(first))
+        ids, mask = trim(given.ids[part], given.mask[part])
+        source = Source.read(given, part, ids, mask, max_new_tokens, seed)
+        own = (params if len(params) == 1 else params[part]).to(source.logits.device)
+        found = accepted_strings(task, source, Law(own, stateful, factor))
+        parts.append(found._replace(prompt=found.prompt + first))
     if bar is not None:
         bar.close()
-    prompt, rank, draw, tokens, length, finished, sums = (
-        torch.cat(column) for column in zip(*(p[:-1] for p in parts), strict=True)
-    )
-    n_drawn, device = torch.cat([p[-1] for p in parts]), prompt.device
+    found = Accepted(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    prompt, length, n_drawn, device = found.prompt, found.length, found.n_drawn, found.prompt.device
     width = max(1, int(length.max()) if len(length) else 1)
     generation = Generation(
-        tokens=tokens[:, :width].contiguous(),
+        tokens=found.tokens[:, :width].contiguous(),
         input_ids=given.ids.to(device),
         attention_mask=given.mask.to(device),
         prompt_ids=given.names.to(device),
         prompt_index=prompt,
-        draw=draw,
+        draw=found.draw,
         length=length,
-        finished=finished,
+        finished=found.finished,
         status=torch.zeros_like(length),
-        **dict(zip(SUMS, sums.t().contiguous(), strict=True)),
+        **dict(zip(SUMS, found.sums.t().contiguous(), strict=True)),
         seed=seed,
         max_new_tokens=max_new_tokens,
         pad_token_id=given.pad,
@@ -101,9 +93,9 @@ def reject(
         adaptors=given.adaptors,
     )
     index = torch.full((n_prompts, n_samples), -1, dtype=torch.int64, device=device)
-    index[prompt, rank] = torch.arange(len(prompt), device=device)
+    index[prompt, found.rank] = torch.arange(len(prompt), device=device)
     number = torch.arange(int(n_drawn.max()), device=device)
     left = torch.where(number < n_drawn[:, None], -torch.inf, torch.nan).double()
-    left[prompt, draw] = 0.0
+    left[prompt, found.draw] = 0.0
     judged = of_rejection((index >= 0).sum(1), n_drawn)
     return GlobalSamples(generation, index, left == 0.0, left, judged), int(n_drawn.sum())
