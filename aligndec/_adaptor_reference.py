@@ -120,7 +120,7 @@ def adaptor_score(
 def adaptor_grid(
     logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: int, tokens: Tensor
 ) -> tuple[Tensor, ...]:
-    """Report the tokens int64 [R] under each of A adaptors, params [A, 13].
+    """Report the tokens int64 [R] under each of A adaptors, params [A, COLUMNS].
 
     Returns
     -------

@@ -94,7 +94,7 @@ def books(logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: i
     logits : Tensor
         [R, V], float32, float16, bfloat16 or float64.
     params : Tensor
-        float64 [1 | R, 13].
+        float64 [1 | R, COLUMNS].
     allowed : Tensor or None
         bool [1 | R, V] or int32 [1 | R, ceil(V/32)].
     valid_vocab : int

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from aligndec._fields import FIELDS
 from aligndec._weights import Law, Rows, log_mass, real, unsigned
 
 __all__ = ["kept"]
@@ -118,16 +119,15 @@ def _sigma(rows: Rows) -> Tensor:
     return torch.tensor(spreads, dtype=torch.float64, device=gap.device).reshape(-1, 1)
 
 
-# Column of the parameters, value that is off, rule; in the order of application.
-_STAGES: tuple[tuple[int, float, Callable[[_Stage, Tensor], Tensor]], ...] = (
-    (3, 0.0, _top_k),
-    (4, 1.0, _top_p),
-    (5, -math.inf, _min_p),
-    (6, 1.0, _typical_p),
-    (7, -math.inf, _epsilon),
-    (8, -math.inf, _eta),
-    (9, 0.0, _top_n_sigma),
-)
+_RULES: dict[str, Callable[[_Stage, Tensor], Tensor]] = {
+    "top_k": _top_k,
+    "top_p": _top_p,
+    "min_p": _min_p,
+    "typical_p": _typical_p,
+    "epsilon_cutoff": _epsilon,
+    "eta_cutoff": _eta,
+    "top_n_sigma": _top_n_sigma,
+}
 
 
 def kept(rows: Rows, scaled: Law, base: Law, params: Tensor) -> Tensor:
@@ -140,18 +140,19 @@ def kept(rows: Rows, scaled: Law, base: Law, params: Tensor) -> Tensor:
     scaled, base : Law
         The laws at τ and at 1; `cut_on` chooses which one decides.
     params : Tensor
-        float64 [R, 13].
+        float64 [R, COLUMNS].
     """
     tau, on_base = params[:, 0:1], params[:, 10:11] != 0.0
     law = Law(*(torch.where(on_base, b, s) for s, b in zip(scaled, base, strict=True)))
     x = rows.x.double()
     td = torch.where(on_base, 1.0, tau)
     stage = _Stage(rows, x, rows.top.double(), law, td, rows.exists)
-    for column, off, rule in _STAGES:
-        value = params[:, column : column + 1]
-        on = (value != off) & (tau != 0.0)
+    for field in FIELDS:
+        value = params[:, field.column : field.column + 1]
+        on = (value != field.packed(field.off)) & (tau != 0.0)
         if bool(on.any()):
-            stage = replace(stage, keep=stage.keep & (rule(stage, value) | ~on))
+            cut = _RULES[field.name](stage, value)
+            stage = replace(stage, keep=stage.keep & (cut | ~on))
     first = torch.where(rows.exists, x, -torch.inf).argmax(1, keepdim=True)
     greedy = torch.zeros_like(rows.exists).scatter(1, first, True) & rows.exists
     return torch.where(tau == 0.0, greedy, stage.keep)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from aligndec._columns import COLUMNS, check, columns, count, number, whole
+from aligndec._columns import COLUMNS, check, count, number, whole
+from aligndec._fields import FIELDS, Field, columns
 
 __all__ = [
     "COLUMNS",
@@ -23,32 +24,6 @@ __all__ = [
     "row_of",
     "rows_of",
 ]
-
-
-class Field(NamedTuple):
-    """One field of `Adaptor` that cuts the law: what documentation, tests and benches iterate.
-
-    `off` is the value that skips the stage, `column` its place in the packed parameters, `keeps`
-    the condition under which token i stays (p̂: the law that enters the stage).
-    """
-
-    name: str
-    off: float
-    column: int
-    allowed: str
-    keeps: str
-
-
-FIELDS: tuple[Field, ...] = (
-    Field("top_k", 0, 3, ">= 0", "#{j : p̂_j > p̂_i} < k"),
-    Field("top_p", 1.0, 4, "in (0, 1]", "Σ_{p̂_j > p̂_i} p̂_j < top_p"),
-    Field("min_p", 0.0, 5, "in [0, 1]", "p̂_i ≥ min_p · max p̂"),
-    Field("typical_p", 1.0, 6, "in (0, 1]", "Σ_{d_j < d_i} p̂_j < typical_p, d = |−ln p̂ − H(p̂)|"),
-    Field("epsilon_cutoff", 0.0, 7, "in [0, 1)", "p̂_i ≥ ε"),
-    Field("eta_cutoff", 0.0, 8, "in [0, 1)", "p̂_i ≥ min(η, √η · exp(−H(p̂)))"),
-    Field("top_n_sigma", 0.0, 9, ">= 0 and finite", "x_i ≥ max x − n·σ(x)"),
-)
-"""The truncation stages in the order in which they are applied, after the temperature."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +85,9 @@ class Adaptor:
         object.__setattr__(self, "top_k", count("top_k", self.top_k))
         t = self.temperature
         check(t == 0.0 or 1e-3 <= t <= 1e3, "temperature", "0 or in [1e-3, 1e3]", t)
-        check(0.0 < self.top_p <= 1.0, "top_p", "in (0, 1]", self.top_p)
-        check(0.0 <= self.min_p <= 1.0, "min_p", "in [0, 1]", self.min_p)
-        check(0.0 < self.typical_p <= 1.0, "typical_p", "in (0, 1]", self.typical_p)
-        for name in ("epsilon_cutoff", "eta_cutoff"):
-            check(0.0 <= getattr(self, name) < 1.0, name, "in [0, 1)", getattr(self, name))
-        sigma = self.top_n_sigma
-        check(0.0 <= sigma < math.inf, "top_n_sigma", ">= 0 and finite", sigma)
+        for cut in FIELDS:
+            value = getattr(self, cut.name)
+            check(cut.holds(value), cut.name, cut.allowed, value)
         check(self.cut_on in ("scaled", "base"), "cut_on", "'scaled' or 'base'", self.cut_on)
         tau = self.mirostat_tau
         check(0.0 <= tau < math.inf, "mirostat_tau", ">= 0 and finite", tau)
@@ -170,7 +141,7 @@ class Adaptor:
 class PackedAdaptors:
     """Adaptors as the kernels read them: made once by `pack`, used at every step.
 
-    `params` float64 [1 | B, 13] for `batch` = B rows; `stateful`: whether one of them is.
+    `params` float64 [1 | B, COLUMNS] for `batch` = B rows; `stateful`: whether one of them is.
     """
 
     params: Tensor
@@ -234,13 +205,13 @@ def as_list(
 
 
 def rows_of(adaptors: Sequence[Adaptor]) -> Tensor:
-    """Parameters of several adaptors: float64 [A, 13] on the CPU."""
+    """Parameters of several adaptors: float64 [A, COLUMNS] on the CPU."""
     if not adaptors:
         return torch.empty(0, COLUMNS, dtype=torch.float64)
     return torch.cat([row_of(a) for a in adaptors])
 
 
 def row_of(adaptor: Adaptor) -> Tensor:
-    """Parameters of one adaptor: float64 [1, 13] on the CPU."""
+    """Parameters of one adaptor: float64 [1, COLUMNS] on the CPU."""
     row: Tensor = adaptor._row  # type: ignore[attr-defined]
     return row

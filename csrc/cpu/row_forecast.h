@@ -33,13 +33,13 @@ class Forecast {
   }
 
   // False when the kept set looks narrow, or the sample too small to say.
-  bool band(Band& band) {
+  bool band(core::Stage stage, Band& band) {
     if (!(mass_error_ < 0.5)) return false;
     const float most = FLT_MAX;
-    if (rule_.has_top_p()) {
+    if (stage == core::kTopP) {
       band = {mass_cut(shifted(rule_.top_p, 1.0)), mass_cut(shifted(rule_.top_p, -1.0)), most,
               most};
-    } else if (rule_.has_typical()) {
+    } else if (stage == core::kTypical) {
       centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
       const double slack = rule_.tau * mean_error_;
       const double inner = radius(shifted(rule_.typical_p, -1.0)) - slack;
@@ -50,8 +50,9 @@ class Forecast {
     } else {
       const core::Survivors s{static_cast<uint64_t>(mass_), static_cast<uint64_t>(mean_ * mass_),
                               ws_.top, 0};
-      const double cut = core::threshold_cut(rule_, s, ws_.top);
-      const double slack = rule_.has_min_p() ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
+      const double cut = core::closed_cut(rule_, stage, s, ws_.top);
+      const double slack =
+          stage == core::kMinP ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     }
     return worthwhile(band);
@@ -60,9 +61,10 @@ class Forecast {
   // A logit above which the prefix surely ends, or nearly so: three quarters of what it leaves out
   // lie below.
   float floor() {
-    const double p = rule_.has_top_p() ? rule_.top_p : rule_.typical_p;
+    const bool descending = rule_.has(core::kTopP);
+    const double p = descending ? rule_.top_p : rule_.typical_p;
     const double limit = mass_ * (1.0 - 0.75 * (1.0 - p));
-    if (rule_.has_top_p()) return mass_cut(limit);
+    if (descending) return mass_cut(limit);
     centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
     return float_at_most(centre_ - radius(limit) - rule_.tau * mean_error_);
   }

@@ -12,13 +12,10 @@ class Cutter : Proposals<T> {
   // Runs all stages, of which one cuts at least; the survivors are then in the list, weighted by
   // the deciding law.
   void run() {
-    if (rule_.cuts_top_k(s_.count)) cut_top_k();
-    if (rule_.has_top_p()) cut_top_p();
-    if (rule_.has_min_p()) keep_from(core::min_p_cut(rule_, s_));
-    if (rule_.has_typical()) cut_typical();
-    if (rule_.has_epsilon()) keep_from(core::epsilon_cut(rule_, s_, ws_.top));
-    if (rule_.has_eta()) keep_from(core::eta_cut(rule_, s_, ws_.top));
-    if (rule_.has_sigma()) keep_from(core::sigma_cut(rule_, s_, sigma_moments()));
+    for (int i = 0; i < core::kStages; ++i) {
+      const auto stage = static_cast<core::Stage>(i);
+      if (rule_.cuts(stage, s_.count)) cut(stage);
+    }
   }
 
   const core::Survivors& survivors() const { return s_; }
@@ -48,6 +45,21 @@ class Cutter : Proposals<T> {
     s_.count = ws_.list_size;
     float least;
     list_range(ws_, least, s_.max);
+  }
+
+  void cut(core::Stage stage) {
+    switch (stage) {
+      case core::kTopK:
+        return cut_top_k();
+      case core::kTopP:
+        return cut_top_p();
+      case core::kTypical:
+        return cut_typical();
+      case core::kSigma:
+        return keep_from(core::sigma_cut(rule_, s_, sigma_moments()));
+      default:
+        return keep_from(core::closed_cut(rule_, stage, s_, ws_.top));
+    }
   }
 
   // k-th largest survivor, ties kept.

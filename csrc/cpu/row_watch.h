@@ -61,8 +61,8 @@ void watch_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, con
 
 // Moves the undecided tokens to the list, weighs them and finds the exact interval. False: the
 // guess was wrong.
-inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band, float& low,
-                        float& high) {
+inline bool settle_band(Workspace& ws, const core::Rule& rule, core::Stage stage, const Band& band,
+                        float& low, float& high) {
   const Sums& all = rule.scale.identity ? ws.base : ws.scaled;
   const core::Survivors s{all.mass, all.entropy, ws.top, ws.count};
   const int64_t chunks = ws.chunks;
@@ -70,13 +70,13 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band,
   memcpy(ws.list_x, ws.band_x, static_cast<size_t>(ws.list_size) * sizeof(float));
   weigh_list(ws, rule.scale, ws.top);
   high = FLT_MAX;
-  if (rule.has_top_p()) {
+  if (stage == core::kTopP) {
     const uint64_t limit = core::ceil_scaled(rule.top_p, s.mass);
     if (ws.inside.mass >= limit) return false;
     const Prefix p = list_prefix(ws, true, limit - ws.inside.mass, descending_key);
     low = from_descending_key(p.bound);
     if (!p.reached) return false;
-  } else if (rule.has_typical()) {
+  } else if (stage == core::kTypical) {
     const uint64_t limit = core::ceil_scaled(rule.typical_p, s.mass);
     const double centre = core::typical_centre(rule, s, ws.top);
     const TypicalKey key_of{centre};
@@ -89,7 +89,7 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band,
       return false;
     typical_interval(centre, core::bit_cast<double>(p.bound), low, high);
   } else {
-    low = float_at_least(core::threshold_cut(rule, s, ws.top));
+    low = float_at_least(core::closed_cut(rule, stage, s, ws.top));
     if (low < band.low || low > band.inner_low) return false;
   }
   narrow(ws, low, high);
@@ -100,19 +100,20 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, const Band& band,
 template <class T>
 bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core::RowMasses& r) {
   Band band;
-  if (!can_plan(ws, rule, in.n) || !is_single_cut(rule) || !is_flat(ws, rule.tau, in.n) ||
-      !Forecast<T>(in, ws, rule).band(band))
+  const core::Stage stage = single_cut(rule);
+  if (stage == core::kStages || !can_plan(ws, rule, in.n) || !is_flat(ws, rule.tau, in.n) ||
+      !Forecast<T>(in, ws, rule).band(stage, band))
     return false;
-  if (rule.scale.identity && rule.has_typical()) {
+  if (rule.scale.identity && stage == core::kTypical) {
     watch_row<T, false, true>(in, ws, rule, band);
   } else if (rule.scale.identity) {
     watch_row<T, false, false>(in, ws, rule, band);
-  } else if (rule.has_typical()) {
+  } else if (stage == core::kTypical) {
     watch_row<T, true, true>(in, ws, rule, band);
   } else {
     watch_row<T, true, false>(in, ws, rule, band);
   }
-  if (!settle_band(ws, rule, band, r.low, r.high)) return false;
+  if (!settle_band(ws, rule, stage, band, r.low, r.high)) return false;
   const Sums undecided = weigh_list(ws, rule.scale, ws.top);
   r.kept = r.kept_units = ws.inside.mass + undecided.mass;
   r.kept_e = ws.inside.entropy + undecided.entropy;

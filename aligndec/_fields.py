@@ -1,0 +1,78 @@
+"""The registry of what cuts a law: one entry a stage. Packing, checks, benches and docs read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from aligndec._columns import COLUMNS, ln
+
+__all__ = ["FIELDS", "Field", "columns"]
+
+
+class Field(NamedTuple):
+    """One field of `Adaptor` that cuts the law: what documentation, tests and benches iterate.
+
+    `off` is the value that skips the stage, `column` its place in the packed parameters, `keeps`
+    the condition under which token i stays (p̂: the law that enters the stage), `allowed` the range
+    and `holds` its test, `packed` the number that the kernels read.
+    """
+
+    name: str
+    off: float
+    column: int
+    allowed: str
+    keeps: str
+    holds: Callable[[float], bool]
+    packed: Callable[[float], float] = float
+
+
+def _share(v: float) -> bool:
+    return 0.0 < v <= 1.0
+
+
+def _ratio(v: float) -> bool:
+    return 0.0 <= v <= 1.0
+
+
+def _below_one(v: float) -> bool:
+    return 0.0 <= v < 1.0
+
+
+def _finite(v: float) -> bool:
+    return 0.0 <= v < math.inf
+
+
+def _count(v: float) -> float:
+    return float(min(v, 2**53))
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("top_k", 0, 3, ">= 0", "#{j : p̂_j > p̂_i} < k", lambda v: v >= 0, _count),
+    Field("top_p", 1.0, 4, "in (0, 1]", "Σ_{p̂_j > p̂_i} p̂_j < top_p", _share),
+    Field("min_p", 0.0, 5, "in [0, 1]", "p̂_i ≥ min_p · max p̂", _ratio, ln),
+    Field(
+        *("typical_p", 1.0, 6, "in (0, 1]"),
+        *("Σ_{d_j < d_i} p̂_j < typical_p, d = |−ln p̂ − H(p̂)|", _share),
+    ),
+    Field("epsilon_cutoff", 0.0, 7, "in [0, 1)", "p̂_i ≥ ε", _below_one, ln),
+    Field("eta_cutoff", 0.0, 8, "in [0, 1)", "p̂_i ≥ min(η, √η · exp(−H(p̂)))", _below_one, ln),
+    Field("top_n_sigma", 0.0, 9, ">= 0 and finite", "x_i ≥ max x − n·σ(x)", _finite),
+)
+"""The truncation stages in the order in which they are applied, after the temperature."""
+
+
+def columns(a: Any) -> list[float]:
+    """Return the packed parameters of an adaptor."""
+    row = [0.0] * COLUMNS
+    # 1/τ as the sum of two float32 numbers: one alone is measurably wrong at V = 2^17.
+    inverse = 1.0 / a.temperature if a.temperature > 0.0 else 0.0
+    high = float(np.float32(inverse))
+    row[0:3] = a.temperature, high, float(np.float32(inverse - high))
+    row[10:13] = float(a.cut_on == "base"), a.mirostat_tau, a.mirostat_lr
+    for field in FIELDS:
+        row[field.column] = field.packed(getattr(a, field.name))
+    return row
