@@ -22,7 +22,7 @@ __all__ = [
     "whole",
 ]
 
-COLUMNS = 13
+COLUMNS = 14
 
 
 def ln(value: float) -> float:

@@ -61,6 +61,7 @@ FIELDS: tuple[Field, ...] = (
     Field("epsilon_cutoff", 0.0, 7, "in [0, 1)", "p̂_i ≥ ε", _below_one, ln),
     Field("eta_cutoff", 0.0, 8, "in [0, 1)", "p̂_i ≥ min(η, √η · exp(−H(p̂)))", _below_one, ln),
     Field("top_n_sigma", 0.0, 9, ">= 0 and finite", "x_i ≥ max x − n·σ(x)", _finite),
+    Field("top_a", 0.0, 13, "in [0, 1]", "p̂_i ≥ top_a · (max p̂)²", _ratio, ln),
 )
 """The truncation stages in the order in which they are applied, after the temperature."""
 

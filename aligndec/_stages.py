@@ -96,6 +96,13 @@ def _top_n_sigma(s: _Stage, n: Tensor) -> Tensor:
     return s.x >= torch.minimum(s.largest() - n * _sigma(s.rows), s.largest())
 
 
+def _top_a(s: _Stage, ln_top_a: Tensor) -> Tensor:
+    """X ≥ min(m_S + τ(ln a + ln max p̂), m_S), τ ln max p̂ = (m_S − m) − τ ln W."""
+    largest, ln_w = s.largest(), log_mass(s.law.sums(s.keep)[0])
+    cut = (largest + (largest - s.top)) + s.tau * (ln_top_a - ln_w)
+    return s.x >= torch.minimum(cut, largest)
+
+
 def _sigma(rows: Rows) -> Tensor:
     """Return σ = sqrt(n Σq² − (Σq)²)/n of the gaps q below the maximum, [R, 1].
 
@@ -127,6 +134,7 @@ _RULES: dict[str, Callable[[_Stage, Tensor], Tensor]] = {
     "epsilon_cutoff": _epsilon,
     "eta_cutoff": _eta,
     "top_n_sigma": _top_n_sigma,
+    "top_a": _top_a,
 }
 
 

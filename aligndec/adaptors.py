@@ -64,6 +64,9 @@ class Adaptor:
         0 is off. Alone or after a temperature; needs a `SequenceState`. Basu et al. 2021.
     mirostat_lr : float
         Its learning rate, > 0. Basu et al. 2021.
+    top_a : float
+        Keep tokens of at least this multiple of the squared largest probability. In [0, 1], 0 is
+        off. KoboldAI's BlinkDL sampler, 2021.
     """
 
     temperature: float = 1.0
@@ -77,6 +80,7 @@ class Adaptor:
     cut_on: Literal["scaled", "base"] = "scaled"
     mirostat_tau: float = 0.0
     mirostat_lr: float = 0.1
+    top_a: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

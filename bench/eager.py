@@ -35,12 +35,25 @@ class _TopNSigma:
         return scores.masked_fill(scores < least, -torch.inf)
 
 
+class _TopA:
+    """transformers has none."""
+
+    def __init__(self, a: float) -> None:
+        self.a = a
+
+    def __call__(self, _: object, scores: Tensor) -> Tensor:
+        p = scores.softmax(-1)
+        return scores.masked_fill(p < self.a * p.amax(-1, keepdim=True).square(), -torch.inf)
+
+
 def processors(fields: dict[str, float | int], temperature: float = 1.0) -> list[Callable]:
     """The processors in the order of transformers' `generate`."""
     chain = [] if temperature == 1.0 else [transformers.TemperatureLogitsWarper(temperature)]
     chain += [warper(fields[name]) for name, warper in _CLASSES.items() if name in fields]
     if "top_n_sigma" in fields:
         chain.append(_TopNSigma(fields["top_n_sigma"]))
+    if "top_a" in fields:
+        chain.append(_TopA(fields["top_a"]))
     return chain
 
 

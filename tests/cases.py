@@ -41,6 +41,11 @@ ADAPTORS: dict[str, dict[str, float | int | str]] = {
     "eta": {"eta_cutoff": 3e-3},
     "sigma": {"top_n_sigma": 1.0},
     "sigma_low": {"top_n_sigma": 0.01},
+    "top_a": {"top_a": 0.2},
+    "top_a_one": {"top_a": 1.0},
+    "warm_top_a": {"temperature": 1.3, "top_a": 0.05},
+    "cold_top_a_base": {"temperature": 0.7, "top_a": 0.1, "cut_on": "base"},
+    "typical_top_a": {"typical_p": 0.4, "top_a": 0.6},
     "cold_top_p": {"temperature": 0.7, "top_p": 0.9},
     "cold_top_p_base": {"temperature": 0.7, "top_p": 0.9, "cut_on": "base"},
     "warm_typical": {"temperature": 1.3, "typical_p": 0.7},
@@ -64,6 +69,7 @@ ADAPTORS: dict[str, dict[str, float | int | str]] = {
         "epsilon_cutoff": 1e-4,
         "eta_cutoff": 1e-4,
         "top_n_sigma": 2.0,
+        "top_a": 1e-3,
     },
 }
 

@@ -19,6 +19,7 @@ STAGES = (
     "epsilon_cutoff",
     "eta_cutoff",
     "top_n_sigma",
+    "top_a",
 )
 MASS_MARGIN, LOGIT_MARGIN = 2e-7, 1e-7
 
@@ -83,6 +84,8 @@ def kept(x: Tensor, **fields: float | int | str) -> Kept:
         elif stage == "eta_cutoff":
             least = (math.sqrt(value) * torch.exp(-entropy)).clamp(max=value)
             cut = tau * (least.log() + scaled.logsumexp(1, keepdim=True))
+        elif stage == "top_a":
+            cut = tau * (math.log(value) + 2 * best / tau - scaled.logsumexp(1, keepdim=True))
         else:
             near = x.isfinite() & (x >= x.amax(1, keepdim=True) - 1024)
             n = near.sum(1, keepdim=True)

@@ -86,6 +86,18 @@ TABLE = [
     (FOUR, {"eta_cutoff": 0.53}, [0, 1]),                  # .2024
     (FOUR, {"eta_cutoff": 0.05}, [0, 1, 2, 3]),            # .05, not .0622
     (EVEN, {"eta_cutoff": 0.99}, [0, 1, 2, 3]),
+    # top_a: a (max p)^2; of FOUR .16 a
+    (FOUR, {"top_a": 0.61}, [0, 1, 2, 3]),                 # .0976
+    (FOUR, {"top_a": 0.64}, [0, 1, 2]),                    # .1024
+    (FOUR, {"top_a": 1.0}, [0, 1, 2]),                     # .16
+    (PAIRS, {"top_a": 1.0}, [0, 1, 2, 3]),                 # .09
+    (EVEN, {"top_a": 1.0}, [0, 1, 2, 3]),
+    (FOUR, {"top_k": 2, "top_a": 0.74}, [0, 1]),           # 4/7, 3/7: .242 a
+    (FOUR, {"top_k": 3, "top_a": 1.0}, [0, 1, 2]),         # .198; .2/.9 = .222
+    (FOUR, {"typical_p": 0.31, "top_a": 1.0}, [1, 2]),     # {1, 2}: .6, .4; .36
+    (FOUR, {"temperature": 0.5, "top_a": 0.48}, [0, 1]),   # (16, 9, 4, 1)/30: .284 a
+    (FOUR, {"temperature": 0.5, "top_a": 0.46}, [0, 1, 2]),
+    (FOUR, {"temperature": 0.5, "top_a": 1.0, "cut_on": "base"}, [0, 1, 2]),
     # chains: each stage sees the law that the earlier ones left
     (FOUR, {"top_k": 3, "top_p": 0.43}, [0]),              # .4/.9 = .444
     (FOUR, {"top_k": 3, "top_p": 0.46}, [0, 1]),

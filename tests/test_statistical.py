@@ -20,6 +20,7 @@ LAWS = {
     "typical": {"typical_p": 0.6},
     "warm_top_k": {"temperature": 1.3, "top_k": 4},
     "eta": {"eta_cutoff": 0.2},
+    "top_a": {"top_a": 0.3},
 }
 
 
@@ -53,6 +54,7 @@ def test_law_of_one_step(name: str) -> None:
         ({"top_k": 4}, {"top_k": 3}),
         ({"top_k": 3}, {"top_k": 4}),
         ({"typical_p": 0.6}, {"top_p": 0.6}),
+        ({"top_a": 0.3}, {"min_p": 0.3}),
     ],
 )
 def test_control_wrong_laws_are_seen(drawn: dict, claimed: dict) -> None:

@@ -41,9 +41,16 @@ ALIGNDEC_HD double eta_cut(const Rule& rule, const Survivors& s, float top) {
   return at_most_max(static_cast<double>(top) + rule.cut_tau() * (ln_cut + log_w), s);
 }
 
+// p >= a max(p)^2, where tau ln max(p) = (max - top) - tau ln W; the most probable survivors stay.
+ALIGNDEC_HD double top_a_cut(const Rule& rule, const Survivors& s, float top) {
+  const double max = static_cast<double>(s.max);
+  const double twice = max + (max - static_cast<double>(top));
+  return at_most_max(twice + rule.cut_tau() * (rule.ln_top_a - log_mass(s.mass)), s);
+}
+
 // Stages that keep x >= a threshold known from the survivors' masses alone, and the threshold.
 ALIGNDEC_HD bool is_closed(Stage stage) {
-  return stage == kMinP || stage == kEpsilon || stage == kEta;
+  return stage == kMinP || stage == kEpsilon || stage == kEta || stage == kTopA;
 }
 ALIGNDEC_HD double closed_cut(const Rule& rule, Stage stage, const Survivors& s, float top) {
   switch (stage) {
@@ -51,8 +58,10 @@ ALIGNDEC_HD double closed_cut(const Rule& rule, Stage stage, const Survivors& s,
       return min_p_cut(rule, s);
     case kEpsilon:
       return epsilon_cut(rule, s, top);
-    default:
+    case kEta:
       return eta_cut(rule, s, top);
+    default:
+      return top_a_cut(rule, s, top);
   }
 }
 

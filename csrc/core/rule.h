@@ -12,17 +12,17 @@
 
 namespace aligndec::core {
 
-constexpr int kRuleColumns = 13;
+constexpr int kRuleColumns = 14;
 
 // What cuts a law, in the order in which it does.
-enum Stage : int { kTopK, kTopP, kMinP, kTypical, kEpsilon, kEta, kSigma, kStages };
+enum Stage : int { kTopK, kTopP, kMinP, kTypical, kEpsilon, kEta, kSigma, kTopA, kStages };
 
 // A rule: what one row of the packed parameters says, or the identity.
 struct Rule {
   double tau = 1.0;
   Scale scale{true, 1.0f, 0.0f};
   double top_k = 0.0, top_p = 1.0, ln_min_p = -INFINITY, typical_p = 1.0, ln_epsilon = -INFINITY,
-         ln_eta = -INFINITY, n_sigma = 0.0;
+         ln_eta = -INFINITY, n_sigma = 0.0, ln_top_a = -INFINITY;
   bool cut_base = false;
 
   ALIGNDEC_HD Rule() {}
@@ -36,6 +36,7 @@ struct Rule {
         ln_epsilon(p[7]),
         ln_eta(p[8]),
         n_sigma(p[9]),
+        ln_top_a(p[13]),
         cut_base(p[10] != 0.0) {}
 
   // Whether a stage is on.
@@ -55,6 +56,8 @@ struct Rule {
         return ln_eta > -INFINITY;
       case kSigma:
         return n_sigma > 0.0;
+      case kTopA:
+        return ln_top_a > -INFINITY;
       default:
         return false;
     }
