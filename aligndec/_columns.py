@@ -22,7 +22,7 @@ __all__ = [
     "whole",
 ]
 
-COLUMNS = 14
+COLUMNS = 21
 
 
 def ln(value: float) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from aligndec._fields import FIELDS
 from aligndec._weights import Law, Rows, log_mass, real, unsigned
+from aligndec._wide_stages import kept_by_entropy, log_powers
 
 __all__ = ["kept"]
 
@@ -96,6 +97,26 @@ def _top_n_sigma(s: _Stage, n: Tensor) -> Tensor:
     return s.x >= torch.minimum(s.largest() - n * _sigma(s.rows), s.largest())
 
 
+def _p_less(s: _Stage, order: Tensor) -> Tensor:
+    """X ≥ min(m + τ(ln Σ w^k − ln Σ w)/(k − 1), m_S)."""
+    ln_w = log_mass(s.law.sums(s.keep)[0])
+    ln_cut = (log_powers(s.law, s.keep, order) - ln_w) / (order - 1.0)
+    return s.x >= torch.minimum(s.top + s.tau * ln_cut, s.largest())
+
+
+def _top_h(s: _Stage, share: Tensor) -> Tensor:
+    """Σ_{x_j ≥ x_i} (E_j + W_j ln W) ≤ floor(h · Σ (E_j + W_j ln W)); the first always stay."""
+    return kept_by_entropy(s.law, s.keep, s.x, share)
+
+
+def _xtc(s: _Stage, ln_t: Tensor) -> Tensor:
+    """X ≤ the smallest of those with x ≥ m + τ(ln t + ln W), if these are two."""
+    ln_w = log_mass(s.law.sums(s.keep)[0])
+    choice = s.keep & (s.x >= s.top + s.tau * (ln_t + ln_w))
+    least = torch.where(choice, s.x, torch.inf).amin(1, keepdim=True)
+    return (s.x <= least) | (choice.sum(1, keepdim=True) < 2)
+
+
 def _top_a(s: _Stage, ln_top_a: Tensor) -> Tensor:
     """X ≥ min(m_S + τ(ln a + ln max p̂), m_S), τ ln max p̂ = (m_S − m) − τ ln W."""
     largest, ln_w = s.largest(), log_mass(s.law.sums(s.keep)[0])
@@ -134,6 +155,8 @@ _RULES: dict[str, Callable[[_Stage, Tensor], Tensor]] = {
     "epsilon_cutoff": _epsilon,
     "eta_cutoff": _eta,
     "top_n_sigma": _top_n_sigma,
+    "p_less": _p_less,
+    "top_h": _top_h,
     "top_a": _top_a,
 }
 
@@ -148,7 +171,7 @@ def kept(rows: Rows, scaled: Law, base: Law, params: Tensor) -> Tensor:
     scaled, base : Law
         The laws at τ and at 1; `cut_on` chooses which one decides.
     params : Tensor
-        float64 [R, COLUMNS].
+        float64 [R, COLUMNS]; the coin of xtc came up where its chance is 1.
     """
     tau, on_base = params[:, 0:1], params[:, 10:11] != 0.0
     law = Law(*(torch.where(on_base, b, s) for s, b in zip(scaled, base, strict=True)))
@@ -161,6 +184,9 @@ def kept(rows: Rows, scaled: Law, base: Law, params: Tensor) -> Tensor:
         if bool(on.any()):
             cut = _RULES[field.name](stage, value)
             stage = replace(stage, keep=stage.keep & (cut | ~on))
+    coin = (params[:, 20:21] >= 1.0) & (tau != 0.0)
+    if bool(coin.any()):
+        stage = replace(stage, keep=stage.keep & (_xtc(stage, params[:, 19:20]) | ~coin))
     first = torch.where(rows.exists, x, -torch.inf).argmax(1, keepdim=True)
     greedy = torch.zeros_like(rows.exists).scatter(1, first, True) & rows.exists
     return torch.where(tau == 0.0, greedy, stage.keep)

@@ -25,6 +25,7 @@ __all__ = [
     "ROLLOUT",
     "SIR",
     "TOKEN",
+    "XTC",
     "bits_from_uniform",
     "child_seed",
     "multiply_high",
@@ -40,6 +41,7 @@ REJECTION: Final = 4
 ROLLOUT: Final = 5
 CANDIDATE: Final = 6
 SIR: Final = 7
+XTC: Final = 11
 
 _MASK32 = 0xFFFFFFFF
 _MUL = (0xD2511F53, 0xCD9E8D57)

@@ -130,7 +130,7 @@ class Kernels:
     def adaptor_score(self, *inputs: Any) -> list[Tensor]:
         *batch, tokens, rows = inputs
         count = len(tokens)
-        cut = torch.full((4, count), 77.0, dtype=torch.float64)
+        cut = torch.full((7, count), 77.0, dtype=torch.float64)
         mass = torch.full((2, count), 77)
         out, pointers = fields((count,), cut, mass)
         args = StepArgs(row_batch(*batch), count, at(tokens), at(rows), out=pointers)

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/exp64.h"
 #include "core/fixed_point.h"
 #include "core/gap_moments.h"
 #include "core/hd.h"
@@ -72,6 +73,29 @@ ALIGNDEC_HD double typical_centre(const Rule& rule, const Survivors& s, float to
 }
 ALIGNDEC_HD double typical_key(double centre, float x) {
   return fabs(static_cast<double>(x) - centre);
+}
+
+// p >= (sum p^k)^(1 / (k - 1)), given ln sum w^k (Runyan et al. 2025); the most probable survivors
+// always stay.
+ALIGNDEC_HD double p_less_cut(const Rule& rule, const Survivors& s, float top, double log_powers) {
+  const double ln_cut = (log_powers - log_mass(s.mass)) / (rule.p_less - 1.0);
+  return at_most_max(static_cast<double>(top) + rule.cut_tau() * ln_cut, s);
+}
+
+// p >= t: the choices of which xtc keeps the least probable alone.
+ALIGNDEC_HD double xtc_cut(const Rule& rule, const Survivors& s, float top) {
+  return static_cast<double>(top) + rule.cut_tau() * (rule.ln_xtc + log_mass(s.mass));
+}
+
+// The temperature of a row: low + (high - low) (H / ln n)^exponent, H and n of its tokens at
+// temperature 1; low where there is one token.
+ALIGNDEC_HD double row_temperature(const Rule& rule, uint64_t mass, uint64_t entropy,
+                                   int64_t count) {
+  const double h = log_mass(mass) + mass_ratio(entropy, mass);
+  if (!(h > 0.0)) return rule.tau_low;
+  const double share = h / log_positive(static_cast<double>(count));
+  const double power = exp64(rule.tau_exponent * log_positive(share < 1.0 ? share : 1.0));
+  return rule.tau_low + (rule.tau_high - rule.tau_low) * power;
 }
 
 // x >= max - n sigma, sigma over the whole row (Tang et al. 2024).

@@ -12,17 +12,34 @@
 
 namespace aligndec::core {
 
-constexpr int kRuleColumns = 14;
+constexpr int kRuleColumns = 21;
 
 // What cuts a law, in the order in which it does.
-enum Stage : int { kTopK, kTopP, kMinP, kTypical, kEpsilon, kEta, kSigma, kTopA, kStages };
+enum Stage : int {
+  kTopK,
+  kTopP,
+  kMinP,
+  kTypical,
+  kEpsilon,
+  kEta,
+  kSigma,
+  kPLess,
+  kTopH,
+  kTopA,
+  kXtc,
+  kStages
+};
 
 // A rule: what one row of the packed parameters says, or the identity.
 struct Rule {
   double tau = 1.0;
   Scale scale{true, 1.0f, 0.0f};
   double top_k = 0.0, top_p = 1.0, ln_min_p = -INFINITY, typical_p = 1.0, ln_epsilon = -INFINITY,
-         ln_eta = -INFINITY, n_sigma = 0.0, ln_top_a = -INFINITY;
+         ln_eta = -INFINITY, n_sigma = 0.0, p_less = 0.0, top_h = 0.0, ln_top_a = -INFINITY,
+         ln_xtc = -INFINITY;
+  double tau_low = 1.0, tau_high = 1.0, tau_exponent = 0.0;  // of a dynamic temperature
+  double xtc_chance = 0.0;
+  bool xtc = false;  // whether the coin of this token came up
   bool cut_base = false;
 
   ALIGNDEC_HD Rule() {}
@@ -36,7 +53,14 @@ struct Rule {
         ln_epsilon(p[7]),
         ln_eta(p[8]),
         n_sigma(p[9]),
+        p_less(p[14]),
+        top_h(p[15]),
         ln_top_a(p[13]),
+        ln_xtc(p[19]),
+        tau_low(p[16]),
+        tau_high(p[17]),
+        tau_exponent(p[18]),
+        xtc_chance(p[20]),
         cut_base(p[10] != 0.0) {}
 
   // Whether a stage is on.
@@ -56,13 +80,27 @@ struct Rule {
         return ln_eta > -INFINITY;
       case kSigma:
         return n_sigma > 0.0;
+      case kPLess:
+        return p_less > 0.0;
+      case kTopH:
+        return top_h > 0.0 && top_h < 1.0;
       case kTopA:
         return ln_top_a > -INFINITY;
+      case kXtc:
+        return xtc;
       default:
         return false;
     }
   }
   ALIGNDEC_HD bool greedy() const { return tau == 0.0; }
+  // Whether every row has a temperature of its own, which has to be set first.
+  ALIGNDEC_HD bool dynamic() const { return tau_exponent > 0.0; }
+  ALIGNDEC_HD void set_temperature(double value) {
+    const double inverse = 1.0 / value;
+    const auto high = static_cast<float>(inverse);
+    tau = value;
+    scale = {value == 1.0, high, static_cast<float>(inverse - static_cast<double>(high))};
+  }
   // Whether a stage may cut `count` survivors: top_k does not, where k is as many.
   ALIGNDEC_HD bool cuts(Stage stage, int64_t count) const {
     return has(stage) && (stage != kTopK || top_k < static_cast<double>(count));
@@ -77,7 +115,7 @@ struct Rule {
   ALIGNDEC_HD double cut_tau() const { return cut_base ? 1.0 : tau; }
   ALIGNDEC_HD bool cuts_on_base() const { return cut_base || scale.identity; }
   // Whether a stage reads the entropy of its survivors.
-  ALIGNDEC_HD bool needs_entropy() const { return has(kTypical) || has(kEta); }
+  ALIGNDEC_HD bool needs_entropy() const { return has(kTypical) || has(kEta) || has(kTopH); }
 };
 
 // The k most probable tokens at temperature 1.

@@ -3,7 +3,7 @@
 
 #include <ATen/ops/empty.h>
 
-#include "core/adaptor_rules.h"
+#include "core/gradient.h"
 #include "core/state.h"
 #include "device.h"
 #include "launch/adaptor_step.h"
@@ -131,7 +131,8 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   const Fields fields({count}, logits);
-  const Tensor cut = at::empty({4, count}, logits.options().dtype(at::kDouble));
+  const Tensor cut =
+      at::empty({core::CutRecord::kRows, count}, logits.options().dtype(at::kDouble));
   const Tensor mass = at::empty({2, count}, logits.options().dtype(at::kLong));
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
@@ -182,7 +183,7 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
   check_vector(kOp, "rows", rows, at::kLong, count, logits);
   check_vector(kOp, "status", status, at::kLong, count, logits);
-  check_doubles(kOp, "cut", cut, {4, count}, logits);
+  check_doubles(kOp, "cut", cut, {core::CutRecord::kRows, count}, logits);
   const Tensor heads[] = {grad_log_p.contiguous(), grad_log_q.contiguous(),
                           grad_log_z.contiguous()};
   const char* const names[] = {"grad_log_p", "grad_log_q", "grad_log_z"};
