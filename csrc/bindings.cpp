@@ -18,6 +18,7 @@
 #include "ops/imh_resample.h"
 #include "ops/rescore.h"
 #include "ops/segment_value.h"
+#include "ops/smc_resample.h"
 #include "ops/tilt.h"
 
 #ifndef ALIGNDEC_TORCH_VERSION
@@ -39,6 +40,7 @@ void add_ops(torch::Library& table) {
   table.impl("segment_value", &aligndec::segment_value);
   table.impl("rescore", &aligndec::rescore);
   table.impl("combine_logits", &aligndec::combine_logits);
+  table.impl("smc_resample", &aligndec::smc_resample);
   table.impl("tilt_stats", &aligndec::tilt_stats);
   table.impl("tilt_solve", &aligndec::tilt_solve);
 }
