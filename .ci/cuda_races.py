@@ -22,9 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CUDA = ROOT / "csrc" / "cuda"
+CSRC = ROOT / "csrc"
+CUDA = CSRC / "cuda"
 PROGRAMS = ROOT / "tests" / "cpp" / "races"
-BARRIER = re.compile(r"\bblock::(?:sync|arrive|wait|fence)\w*\s*\([^()]*\)")
+BARRIER = re.compile(
+    r"(?<!void )(?<![\w.:])(?:block::|\w+\.)?(?:sync|arrive|wait|fence)(?:_\w+)?\s*\([^()]*\)"
+)
+FOLDERS = ("core", "launch", "cuda")
+"""Of csrc: where the code of the kernels stands."""
 PRIMITIVES = "block.cuh"
 """Defines the barriers; the host has its own."""
 SECONDS = 900
@@ -85,25 +90,27 @@ def barriers(paths: Iterable[Path]) -> list[Site]:
 
 def kernel_files() -> list[Path]:
     """Return the files whose barriers are deleted."""
-    return [p for p in sorted(CUDA.glob("*.cu*")) if p.name != PRIMITIVES]
+    paths = (p for folder in FOLDERS for p in sorted((CSRC / folder).iterdir()))
+    return [p for p in paths if p.name != PRIMITIVES]
 
 
-def included(path: Path) -> set[str]:
-    """Return the names of the files of csrc/cuda that `path` includes, its own among them."""
-    names, left = set(), [path.name]
+def included(path: Path) -> set[Path]:
+    """Return the files of kernels that `path` includes, itself among them."""
+    paths, left = set(), [path]
     while left:
-        name = left.pop()
-        if name not in names and (CUDA / name).is_file():
-            names.add(name)
-            left += re.findall(r'#include "cuda/([^"]+)"', (CUDA / name).read_text())
-    return names
+        path = left.pop()
+        if path not in paths and path.is_file():
+            paths.add(path)
+            names = re.findall(r'#include "(\w+/[^"]+)"', path.read_text())
+            left += [CSRC / name for name in names if name.split("/")[0] in FOLDERS]
+    return paths
 
 
 def compile_program(source: Path, into: Path, *overlay: Path) -> Path:
     """Compile one program for ThreadSanitizer; headers in `overlay` go first."""
     from torch.utils.cpp_extension import include_paths
 
-    folders = [*overlay, ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc", source.parent]
+    folders = [*overlay, ROOT / "tests" / "cpp" / "host_device", CSRC, source.parent]
     program = into / source.stem
     command = [*shlex.split(os.environ.get("CXX") or "g++"), "-std=c++20", "-O1", "-g1", "-w"]
     command += ["-ffp-contract=off", "-fsanitize=thread", *(f"-I{f}" for f in folders)]
@@ -165,8 +172,9 @@ def programs() -> list[Path]:
 def noticed(site: Site, sources: Sequence[Path], into: Path, words: Sequence[str]) -> str:
     """Delete one barrier; return which program notices and by what, or nothing."""
     folder = into / f"{site.path.stem}-{site.begin}"
-    (folder / "cuda").mkdir(parents=True, exist_ok=True)
-    (folder / "cuda" / site.path.name).write_text(site.deleted())
+    changed = folder / site.path.relative_to(CSRC)
+    changed.parent.mkdir(parents=True, exist_ok=True)
+    changed.write_text(site.deleted())
     for source in sources:
         program = compile_program(source, folder, folder)
         complaint = run_program(program, *words, until_first=True).complaint
@@ -178,7 +186,7 @@ def noticed(site: Site, sources: Sequence[Path], into: Path, words: Sequence[str
 
 def who_has(site: Site, sources: Sequence[Path]) -> list[Path]:
     """Return the programs that contain this barrier, its own file's first."""
-    having = [s for s in sources if site.path.name in included(CUDA / f"{s.stem}.cu")]
+    having = [s for s in sources if site.path in included(CUDA / f"{s.stem}.cu")]
     return sorted(having, key=lambda s: s.stem != site.path.stem)
 
 

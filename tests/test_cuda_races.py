@@ -71,12 +71,15 @@ def test_barriers_are_found_in_the_text(races: ModuleType, tmp_path: Path) -> No
         "  block::sync();  // block::sync_warp();\n"
         "  if (last) block::sync_peers();\n"
         "  block::arrive_peers(slot); block::wait_peers(slot);\n"
-        "  block::storage(); block::from_lane(1, 2); synchronize();\n"
+        "  block::storage(); block::from_lane(1, 2); synchronize(); a.synced();\n"
+        "  team.sync(); sync();\n"
         "}\n"
+        "static void sync() {}\n"
     )
     found = races.barriers([source])
     names = ["sync()", "sync_peers()", "arrive_peers(slot)", "wait_peers(slot)"]
-    assert [site.text for site in found] == [f"block::{name}" for name in names]
+    names = [*(f"block::{name}" for name in names), "team.sync()", "sync()"]
+    assert [site.text for site in found] == names
     assert str(found[1]) == "a.cuh:4 block::sync_peers()"
     lines = found[1].deleted().splitlines()
     assert lines[3] == "  if (last) (void)0;"
@@ -85,11 +88,12 @@ def test_barriers_are_found_in_the_text(races: ModuleType, tmp_path: Path) -> No
 
 
 def test_every_kernel_is_looked_at(races: ModuleType) -> None:
-    """A file of kernels without a program is an error, a header belongs to all that include it."""
+    """A header belongs to all that include it, in whatever folder of the kernels it stands."""
     sources = races.programs()
     assert {s.stem for s in sources} == {p.stem for p in races.CUDA.glob("*.cu")}
     sites = races.barriers(races.kernel_files())
     assert len(sites) >= 10
+    assert {"cuda", "core"} <= {site.path.parent.name for site in sites}
     for site in sites:
         having = races.who_has(site, sources)
         assert having, site

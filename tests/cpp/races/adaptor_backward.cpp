@@ -30,10 +30,12 @@ void cases(races::Run& run) {
       const auto* const x = static_cast<const float*>(batch.logits);
       args.cut = run.input<double>(4 * count, [&](int64_t i) {
         const int64_t entry = i % count, which = i / count;
-        if (which > 1) return 12.0;  // the logarithms of the masses
-        const bool greedy = core::Rule(batch.params + entry * columns).greedy();
         const float* const row = x + row_of[entry] * n;
-        if (greedy) return static_cast<double>(*std::max_element(row, row + n));
+        const float* const top = std::max_element(row, row + n);
+        const bool greedy = core::Rule(batch.params + entry * columns).greedy();
+        if (which == 2) return 12.0;
+        if (which == 3) return greedy ? static_cast<double>(top - row) : 12.0;
+        if (greedy) return static_cast<double>(*top);
         return which == 0 ? -1.0 : 20.0;
       });
       args.grad_logits = run.output<float>(rules * n);
