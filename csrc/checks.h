@@ -21,13 +21,19 @@ inline void write(std::ostream& out, const IntArrayRef& sizes) {
   out << ']';
 }
 inline void write(std::ostream& out, const torch::stable::Device& device) {
-  const auto type = device.type();
-  if (type == torch::headeronly::DeviceType::CPU) {
-    out << "cpu";
-  } else if (type == torch::headeronly::DeviceType::CUDA) {
-    out << "cuda:" << device.index();
-  } else {
-    out << "device type " << static_cast<int>(type);
+  using torch::headeronly::DeviceType;
+  switch (device.type()) {
+    case DeviceType::CPU:
+      out << "cpu";
+      break;
+    case DeviceType::CUDA:
+      out << "cuda:" << device.index();
+      break;
+    case DeviceType::Meta:
+      out << "meta";
+      break;
+    default:
+      out << "device type " << static_cast<int>(device.type());
   }
 }
 template <class... Parts>

@@ -18,6 +18,7 @@
 #include "ops/imh_resample.h"
 #include "ops/rescore.h"
 #include "ops/segment_value.h"
+#include "ops/smc_resample.h"
 #include "ops/tilt.h"
 
 #ifndef TORCH_TARGET_VERSION
@@ -41,6 +42,7 @@ void add_ops(StableLibrary& table) {
   table.impl("segment_value", TORCH_BOX(&aligndec::segment_value));
   table.impl("rescore", TORCH_BOX(&aligndec::rescore));
   table.impl("combine_logits", TORCH_BOX(&aligndec::combine_logits));
+  table.impl("smc_resample", TORCH_BOX(&aligndec::smc_resample));
   table.impl("tilt_stats", TORCH_BOX(&aligndec::tilt_stats));
   table.impl("tilt_solve", TORCH_BOX(&aligndec::tilt_solve));
 }
