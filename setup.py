@@ -19,7 +19,7 @@ LIBRARY = "libaligndec_kernels"
 TARGET = "0x020a000000000000"  # the oldest torch that the library serves: 2.10
 CUDA_FLAGS = ["-O3", "-std=c++20", "--fmad=false", "--ftz=false"]
 CUDA_ARCHITECTURES = "8.0;8.6;8.9;9.0+PTX"  # a GPU need not be there; PTX serves later ones
-FLAGS = "-O3 -g0 -std=c++20 -ffp-contract=off -fvisibility=hidden -Wall -Wextra -Wshadow".split()
+CXX_FLAGS = "-O3 -g0 -std=c++20 -ffp-contract=off -fvisibility=hidden -Wall -Wextra -Wshadow"
 SANITIZE = ["-fsanitize=address,undefined"]
 
 
@@ -59,9 +59,8 @@ def extensions() -> dict:
             raise ImportError(f"found torch {torch.__version__}")
     except ImportError as error:
         stop(
-            f"the build needs torch >= 2.10 and pybind11 ({error}): run `pip install .`, which "
-            "fetches them, or `pip install torch pybind11 setuptools ninja` before "
-            "`pip install --no-build-isolation .`."
+            f"the build needs torch >= 2.10 and pybind11 ({error}): `pip install .` fetches them; "
+            "`pip install --no-build-isolation .` wants them installed, with setuptools and ninja."
         )
 
     class Build(cpp.BuildExtension):
@@ -81,40 +80,35 @@ def extensions() -> dict:
     if wanted == "1" and missing:
         stop(f"ALIGNDEC_CUDA=1, without {missing}: set ALIGNDEC_CUDA=0 to build for CPU.")
     cuda = wanted != "0" and not missing
-    strict = ["-Werror"] * (switch("ALIGNDEC_DEV", "0", "0", "1") == "1")
+    strict = switch("ALIGNDEC_DEV", "0", "0", "1") == "1"
+    sanitize = switch("ALIGNDEC_SANITIZE", "0", "0", "1") == "1"
+    flags = CXX_FLAGS.split() + ["-Werror"] * strict
+    nvcc = CUDA_FLAGS + ["-Werror=all-warnings"] * strict
     macros = [("TORCH_TARGET_VERSION", TARGET)]
     if cuda:
         found = (os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES).replace(" ", ";")
         os.environ["TORCH_CUDA_ARCH_LIST"] = found
         macros += [("ALIGNDEC_WITH_CUDA", None), ("ALIGNDEC_CUDA_ARCHITECTURES", f'"{found}"')]
         macros += [("USE_CUDA", None)]  # torch's headers: show what only a CUDA build has
-    flags, link = FLAGS + strict, []
-    if switch("ALIGNDEC_SANITIZE", "0", "0", "1") == "1":
+    if sanitize:
         flags += [*SANITIZE, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g"]
-        link += SANITIZE
     # gcc prefers -isystem over -I of the same path: the warnings of torch's headers stay out.
-    device = "cuda" if cuda else "cpu"
-    system = cpp.include_paths(device)
-    sources = {s for s in glob("csrc/**/*.cpp", recursive=True) if not s.startswith("csrc/cuda/")}
+    system = cpp.include_paths("cuda" if cuda else "cpu")
     headers = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/cuda/*.cuh"))
-    common = {"extra_link_args": link, "depends": headers, "language": "c++"}
+    common = {"extra_link_args": SANITIZE * sanitize, "depends": headers, "language": "c++"}
     library = Extension(
         f"aligndec.{LIBRARY}",
-        sorted(sources - {"csrc/bindings.cpp"}) + kernels * cuda,
+        sorted({*glob("csrc/**/*.cpp", recursive=True)} - {"csrc/bindings.cpp"}) + kernels * cuda,
         include_dirs=[os.path.abspath("csrc"), *system],
-        library_dirs=cpp.library_paths(device),
+        library_dirs=cpp.library_paths("cuda" if cuda else "cpu"),
         libraries=["torch_cpu"] + ["torch_cuda", "cudart"] * cuda,
         define_macros=macros,
-        extra_compile_args={
-            "cxx": flags + [f"-isystem{path}" for path in system],
-            "nvcc": CUDA_FLAGS + ["-Werror=all-warnings"] * bool(strict),
-        },
+        extra_compile_args={"cxx": flags + [f"-isystem{p}" for p in system], "nvcc": nvcc},
         **common,
     )
     module = Extension(
         "aligndec._C",
         ["csrc/bindings.cpp"],
-        include_dirs=[os.path.abspath("csrc")],
         define_macros=[("ALIGNDEC_TORCH_VERSION", f'"{torch.__version__}"')],
         extra_compile_args={"cxx": [*flags, f"-isystem{pybind11.get_include()}"]},
         **common,
