@@ -1,9 +1,8 @@
 // Resampling of particle filters on the CPU: filters over threads.
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 
 #include "launch/smc_resample_entry.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -24,7 +23,7 @@ struct Alone {
 void launch_smc_resample(const SmcResampleArgs& args) {
   constexpr int64_t kParticlesPerThread = 1024;  // forking costs 5 to 20 us
   const int64_t grain = std::max<int64_t>(1, kParticlesPerThread / args.n);
-  at::parallel_for(0, args.filters, grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, args.filters, grain, [&](int64_t first, int64_t last) {
     Alone alone;
     for (int64_t i = first; i < last; ++i) smc_resample_entry(args, i, alone);
   });

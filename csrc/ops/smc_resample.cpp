@@ -1,8 +1,6 @@
 // Resampling of particle filters: checks, allocation and launch.
 #include "ops/smc_resample.h"
 
-#include <ATen/ops/empty.h>
-
 #include "checks.h"
 #include "core/resampling.h"
 #include "device.h"
@@ -12,29 +10,29 @@ namespace aligndec {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> smc_resample(const Tensor& log_weight, double threshold,
                                                         int64_t scheme, int64_t seed,
-                                                        const std::optional<Tensor>& sequence_ids,
+                                                        const OptionalTensor& sequence_ids,
                                                         int64_t position,
-                                                        const std::optional<Tensor>& positions,
-                                                        const std::optional<Tensor>& uniforms) {
+                                                        const OptionalTensor& positions,
+                                                        const OptionalTensor& uniforms) {
   constexpr const char* kOp = "smc_resample";
-  TORCH_CHECK_VALUE(
-      log_weight.scalar_type() == at::kDouble && log_weight.dim() == 2 && log_weight.size(1) >= 1 &&
-          log_weight.size(1) <= core::kMostParticles && log_weight.is_contiguous(),
-      kOp, ": log_weight must be a contiguous float64 [F, N] with 1 <= N < 2^31, got ",
-      c10::toString(log_weight.scalar_type()), " ", log_weight.sizes());
-  TORCH_CHECK_VALUE(scheme >= 0 && scheme < 4, kOp, ": scheme must be in [0, 4), got ", scheme);
+  ALIGNDEC_CHECK(log_weight.scalar_type() == ScalarType::Double && log_weight.dim() == 2 &&
+                     log_weight.size(1) >= 1 && log_weight.size(1) <= core::kMostParticles &&
+                     log_weight.is_contiguous(),
+                 kOp, ": log_weight must be a contiguous float64 [F, N] with 1 <= N < 2^31, got ",
+                 log_weight.scalar_type(), " ", log_weight.sizes());
+  ALIGNDEC_CHECK(scheme >= 0 && scheme < 4, kOp, ": scheme must be in [0, 4), got ", scheme);
   const int64_t filters = log_weight.size(0), n = log_weight.size(1), slots = filters * n;
   const bool systematic = static_cast<core::Scheme>(scheme) == core::Scheme::kSystematic;
-  check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, slots, log_weight);
-  check_vector(kOp, "positions", positions, at::kLong, filters, log_weight);
-  check_vector(kOp, "uniforms", uniforms, at::kDouble, systematic ? filters : slots, log_weight);
-  const auto whole = log_weight.options().dtype(at::kLong);
-  const Tensor ancestor = at::empty(log_weight.sizes(), whole);
-  const Tensor ess = at::empty({filters}, log_weight.options());
-  const Tensor log_mean = at::empty({filters}, log_weight.options());
-  const Tensor due = at::empty({filters}, log_weight.options().dtype(at::kBool));
-  const Tensor keys = at::empty({2 * slots}, whole);
-  const Tensor copies = at::empty({slots}, log_weight.options().dtype(at::kInt));
+  check_vector(kOp, "sequence_ids", sequence_ids, ScalarType::Long, slots, log_weight);
+  check_vector(kOp, "positions", positions, ScalarType::Long, filters, log_weight);
+  check_vector(kOp, "uniforms", uniforms, ScalarType::Double, systematic ? filters : slots,
+               log_weight);
+  const Tensor ancestor = empty(log_weight.sizes(), ScalarType::Long, log_weight);
+  const Tensor ess = empty({filters}, ScalarType::Double, log_weight);
+  const Tensor log_mean = empty({filters}, ScalarType::Double, log_weight);
+  const Tensor due = empty({filters}, ScalarType::Bool, log_weight);
+  const Tensor keys = empty({2 * slots}, ScalarType::Long, log_weight);
+  const Tensor copies = empty({slots}, ScalarType::Int, log_weight);
   SmcResampleArgs args{};
   args.log_weight = log_weight.const_data_ptr<double>();
   args.filters = filters;
