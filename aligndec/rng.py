@@ -21,9 +21,12 @@ __all__ = [
     "CANDIDATE",
     "CHAIN",
     "REJECTION",
+    "RESAMPLING",
     "RESCORE",
     "ROLLOUT",
     "SIR",
+    "SUFFIX",
+    "SUFFIX_TOKENS",
     "TOKEN",
     "XTC",
     "bits_from_uniform",
@@ -41,6 +44,9 @@ REJECTION: Final = 4
 ROLLOUT: Final = 5
 CANDIDATE: Final = 6
 SIR: Final = 7
+RESAMPLING: Final = 8
+SUFFIX: Final = 9
+SUFFIX_TOKENS: Final = 10
 XTC: Final = 11
 
 _MASK32 = 0xFFFFFFFF
