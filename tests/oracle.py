@@ -97,7 +97,9 @@ def kept(x: Tensor, **fields: float | int | str) -> Kept:
             inside = part <= most
             inside[:, 0] = True
             keep = torch.zeros_like(alive).scatter(1, order, inside)
-            safe &= (part - most).abs().amin(1) > 3 * mass_safe * entropy[:, 0].clamp(min=1.0)
+            near = (part - most).abs().masked_fill(~alive.gather(1, order), math.inf)
+            near[:, 0] = math.inf  # stays in any case
+            safe &= near.amin(1) > 3 * mass_safe * entropy[:, 0].clamp(min=1.0)
         elif stage == "top_a":
             cut = tau * (math.log(value) + 2 * best / tau - scaled.logsumexp(1, keepdim=True))
         else:
