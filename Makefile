@@ -83,11 +83,11 @@ $(VENV)/torch.stamp:
 	|| { echo "aligndec: no virtual environment (see above); Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
 	@$(PY) -c 'import torch' 2>/dev/null || $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
 	|| $(PIP) --index-url https://download.pytorch.org/whl/cpu 'torch==$(TORCH)' || $(PIP) 'torch==$(TORCH)'
-	$(PIP) 'setuptools>=77' ninja
 	@touch $@
 
 # The metadata and the path alone; the extension follows with its own objects, so that ninja can rebuild what changed.
 $(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) 'setuptools>=77' ninja 'pybind11>=2.13'
 	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[test]'
 	@touch $@
 
