@@ -45,8 +45,8 @@ _STATES = ("conv_states", "recurrent_states")
 def unknown(what: str) -> TypeError:
     """Return the error for a transformers that behaves as none of the known ones."""
     return TypeError(
-        f"HFCausalLM: transformers {version('transformers')} is not known to aligndec: {what}; "
-        f"{OLDEST} to {NEWEST} are: pip install 'transformers=={NEWEST}', or a newer aligndec"
+        f"HFCausalLM: transformers {version('transformers')} behaves as no known one: {what}; "
+        f"{OLDEST} to {NEWEST} work: pip install 'transformers=={NEWEST}', or a newer aligndec"
     )
 
 

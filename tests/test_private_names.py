@@ -25,12 +25,12 @@ def own_names() -> set[str]:
     names = {"_fields", "_replace", "_asdict", "_C"}  # namedtuple, and the extension
     for tree in MODULES.values():
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                names.add(node.name)
+            if isinstance(node, ast.ClassDef):  # a function of a module is no attribute
+                names.update(n.name for n in node.body if isinstance(n, ast.FunctionDef))
             elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
                 names.add(node.id if isinstance(node, ast.Name) else node.attr)
             elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr__"):
-                names.add(ast.literal_eval(node.args[1]))
+                names.update(n.value for n in node.args[1:2] if isinstance(n, ast.Constant))
             elif isinstance(node, ast.alias) and node.asname:
                 names.add(node.asname)
     return names
