@@ -24,6 +24,7 @@ from aligndec.step import (
     sample,
     score,
     score_grid,
+    xtc_coin,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ __all__ = [
     "score_strings",
     "tradeoff",
     "use_backend",
+    "xtc_coin",
 ]
 
 # Rooms that are opened when somebody asks for them.

@@ -8,19 +8,25 @@ from aligndec.imh.association import cramers_v
 from aligndec.imh.chain import Chain, chain
 from aligndec.imh.diagnostics import Diagnostics, diagnostics, of_rejection, of_restarts, spectrum
 from aligndec.imh.pool import Resampled, resample, sir
+from aligndec.imh.resampling import Resampling, Scheme, check_scheme, check_threshold, smc_resample
 from aligndec.shared import lazily
 
 __all__ = [
     "Chain",
     "Diagnostics",
     "Resampled",
+    "Resampling",
+    "Scheme",
     "chain",
+    "check_scheme",
+    "check_threshold",
     "cramers_v",
     "diagnostics",
     "of_rejection",
     "of_restarts",
     "resample",
     "sir",
+    "smc_resample",
     "spectrum",
 ]
 

@@ -9,5 +9,17 @@ from aligndec.models.counted import Counted
 from aligndec.models.hf import HFCausalLM
 from aligndec.models.prepack import prepack
 from aligndec.models.step_lm import FunctionLM, StepLM, as_step_lm
+from aligndec.shared import lazily
 
-__all__ = ["Counted", "FunctionLM", "HFCausalLM", "StepLM", "as_step_lm", "prepack"]
+__all__ = [
+    "Counted",
+    "FunctionLM",
+    "HFCausalLM",
+    "StepLM",
+    "as_step_lm",
+    "prepack",
+    "why_not_shared",
+]
+
+# What imports transformers waits until somebody asks for it.
+__getattr__, __dir__ = lazily(__name__, {"why_not_shared": "aligndec.models.hf"}, __all__)

@@ -31,15 +31,16 @@ def current_ops() -> Ops:
     chosen = _choice.get()
     if chosen is not None:
         return chosen
-    if not (library.NATIVE or _Once.warned):
+    if library.NATIVE:
+        return library.torch_ops
+    if not _Once.warned:
         _Once.warned = True
         warnings.warn(
-            "aligndec's compiled kernels are missing: the slow reference backend is used (build "
-            "them with `pip install --no-build-isolation .`)",
+            f"aligndec: {library.problem}: the slow reference backend is used",
             UserWarning,
             stacklevel=3,
         )
-    return library.torch_ops
+    return EAGER
 
 
 @contextmanager
@@ -55,15 +56,12 @@ def use_backend(name: Literal["native", "reference"]) -> Iterator[None]:
     Raises
     ------
     ImportError
-        For "native" when the extension was not built.
+        For "native" when the kernels are missing or do not load.
     """
     if name not in ("native", "reference"):
         raise ValueError(f"use_backend: name must be 'native' or 'reference', got {name!r}")
     if name == "native" and not library.NATIVE:
-        raise ImportError(
-            "use_backend: aligndec._C is missing: build it with "
-            "`pip install --no-build-isolation .`"
-        )
+        raise ImportError(f"use_backend: {library.problem}")
     token = _choice.set(library.torch_ops if name == "native" else EAGER)
     try:
         yield

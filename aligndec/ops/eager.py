@@ -23,6 +23,7 @@ EAGER = Ops(
     tilt_stats=reference.tilt_stats,
     tilt_solve=reference.tilt_solve,
     branched_attention=reference.branched_attention,
+    smc_resample=reference.smc_resample,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """What the public functions call under `use_backend("reference")`; takes float64 logits too."""

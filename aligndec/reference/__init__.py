@@ -18,11 +18,15 @@ from aligndec.reference.adaptor import (
     differentiable_score,
 )
 from aligndec.reference.attention import Branches, attend, branched_attention
+from aligndec.reference.columns import COLUMNS, check, count, ln, number
 from aligndec.reference.divergence import excess, kl_divergence, log1mexp, log_div
+from aligndec.reference.fields import FIELDS, TUPLES, Field, columns, several
 from aligndec.reference.imh import imh_chain, imh_resample
+from aligndec.reference.smc import SCHEMES, smc_resample
 from aligndec.reference.tilt import KL_MAX, KL_MIN, REWARD, tilt_solve, tilt_stats
 from aligndec.reference.tilt_law import Tilt, tilted, uniform_like
 from aligndec.reference.transfer_q import MODES, combine_logits
+from aligndec.reference.xtc import COIN, coin_bits, with_coin
 from aligndec.shared import lazily
 
 _LATER = {
@@ -31,11 +35,17 @@ _LATER = {
 }
 
 __all__ = [
+    "COIN",
+    "COLUMNS",
+    "FIELDS",
     "KL_MAX",
     "KL_MIN",
     "MODES",
     "REWARD",
+    "SCHEMES",
+    "TUPLES",
     "Branches",
+    "Field",
     "Tilt",
     "adaptor",
     "adaptor_grid",
@@ -46,7 +56,11 @@ __all__ = [
     "attend",
     "branched_attention",
     "candidates",
+    "check",
+    "coin_bits",
+    "columns",
     "combine_logits",
+    "count",
     "differentiable_score",
     "exact",
     "excess",
@@ -54,18 +68,23 @@ __all__ = [
     "imh_resample",
     "kept_mask",
     "kl_divergence",
+    "ln",
     "log1mexp",
     "log_div",
+    "number",
     "rescore",
     "sample",
     "score",
     "score_grid",
+    "several",
+    "smc_resample",
     "tilt_solve",
     "tilt_stats",
     "tilted",
     "transfer_q",
     "uniform_like",
     "value",
+    "with_coin",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _LATER, __all__)

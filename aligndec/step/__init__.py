@@ -10,6 +10,7 @@ from aligndec.step.fused import kept_mask, sample, score, score_grid
 from aligndec.step.params import adaptor_params
 from aligndec.step.state import SUMS, SequenceState
 from aligndec.step.types import AnyAdaptor, BadLogitsError, Step
+from aligndec.step.xtc import has_xtc, xtc_coin
 
 __all__ = [
     "FIELDS",
@@ -23,6 +24,7 @@ __all__ = [
     "Step",
     "adaptor_params",
     "checks",
+    "has_xtc",
     "kept_mask",
     "pack",
     "row_of",
@@ -30,4 +32,5 @@ __all__ = [
     "sample",
     "score",
     "score_grid",
+    "xtc_coin",
 ]

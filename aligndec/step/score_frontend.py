@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from aligndec.ops import Ops
+from aligndec.reference import with_coin
 from aligndec.shared import vector
 from aligndec.step import checks as check
 from aligndec.step.adaptors import Adaptor
@@ -16,6 +17,7 @@ from aligndec.step.layout import broadcast, pieces
 from aligndec.step.params import adaptor_params, grid_params
 from aligndec.step.state import SequenceState
 from aligndec.step.types import AnyAdaptor, Step, is_strict, raise_if_bad
+from aligndec.step.xtc import given_coin, has_xtc, marginal, probabilities
 
 __all__ = ["ScoreFrontend"]
 
@@ -36,6 +38,7 @@ class ScoreFrontend:
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
         strict: bool | None = None,
+        xtc_coin: Tensor | Literal["marginal"] | None = None,
     ) -> Step:
         """Return the books of given tokens: what `sample` would have reported for them.
 
@@ -55,6 +58,10 @@ class ScoreFrontend:
             Receives the sums in place; then logits are [B, V], tokens [B], without gradients.
         allowed, valid_vocab, strict
             As in `sample`; `allowed` has leading dimensions that broadcast with the logits'.
+        xtc_coin : bool Tensor [...] or "marginal"
+            Wanted where an adaptor has xtc: the coins of the tokens (`xtc_coin` gives those of
+            `sample`), or the law of a token whose coin is unknown: `log_q` and `kl` of the
+            mixture, `n_kept` of the set without the coin, `log_z` and `log_kept` NaN.
 
         Returns
         -------
@@ -72,6 +79,21 @@ class ScoreFrontend:
         check.token_ids("score", tokens, vocab, device)
         shape = _broadcast("score", logits, tokens)
         params = adaptor_params("score", adaptor, shape, device, state)
+        if has_xtc(adaptor):
+            coin = given_coin("score", xtc_coin, shape, state is not None)
+            if coin is None:
+                both = (
+                    self.score(
+                        *(logits, tokens, adaptor),
+                        allowed=allowed,
+                        valid_vocab=valid_vocab,
+                        strict=strict,
+                        xtc_coin=torch.tensor(side, device=device),
+                    )
+                    for side in (False, True)
+                )
+                return marginal(probabilities(params, shape), *both)
+            params = with_coin(params, coin.reshape(-1))
         valid = check.valid_ids("score", valid_vocab, vocab)
         strict = is_strict(strict, logits)
         if allowed is not None:
@@ -139,7 +161,8 @@ class ScoreFrontend:
         Returns
         -------
         Step
-            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised.
+            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised. Of
+            xtc the law without the coin.
         """
         ops = self._table()
         vocab = check.logits_of("score_grid", logits, ops.dtypes, False)
@@ -181,7 +204,7 @@ class ScoreFrontend:
         Returns
         -------
         Tensor
-            bool [..., V]; all False in bad rows.
+            bool [..., V]; all False in bad rows. Of xtc the set without the coin.
         """
         ops = self._table()
         vocab = check.logits_of("kept_mask", logits, ops.dtypes, False)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from aligndec.ops import EAGER, current_ops
-from aligndec.step import Adaptor, PackedAdaptors, adaptor_params
+from aligndec.reference import with_coin
+from aligndec.step import Adaptor, PackedAdaptors, adaptor_params, has_xtc
 from aligndec.step import checks as check
 
 __all__ = ["masses"]
@@ -30,13 +31,16 @@ def masses(
     -------
     total, kept : Tensor
         int64 [B] (unsigned): scaled mass of all existing tokens, and of the kept set. Greedy rows
-        have 2^43 twice, bad rows 0. Equal on every backend, for every batch and thread count.
+        have 2^43 twice, bad rows 0; of xtc the set without the coin. Equal on every backend, for
+        every batch and thread count.
     """
     double = isinstance(logits, Tensor) and logits.dtype == torch.float64
     ops = EAGER if double else current_ops()
     vocab = check.logits_of("masses", logits, ops.dtypes, True)
     shape, device = logits.shape[:1], logits.device
     params = adaptor_params("masses", adaptor, shape, device)
+    if has_xtc(adaptor):
+        params = with_coin(params, None)
     valid = check.valid_ids("masses", valid_vocab, vocab)
     if allowed is not None:
         allowed = check.allowed_mask("masses", allowed, vocab, shape, device)

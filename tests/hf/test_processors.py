@@ -5,8 +5,9 @@ The large grids run on the backend of the build, a part of them on both.
 
 import pytest
 import torch
-from support.cases import LARGE_SIZES, distinct, rng
-from support.oracle import STAGES, Law, kept, law
+from support.cases import LARGE_SIZES, distinct
+from support.oracle import STAGES, kept
+from support.rows import SHAPES, SMALL, check_numbers
 from torch import Tensor
 
 import aligndec as ad
@@ -14,8 +15,6 @@ import aligndec as ad
 transformers = pytest.importorskip("transformers")
 
 TEMPERATURES = (0.5, 0.7, 1.0, 1.3)
-SHAPES = ((100, 24, 2.0), (112, 200, 3.0), (30, 1025, 1.0), (7, 4000, 3.0), (1, 50257, 2.0))
-SMALL = ((40, 24, 2.0), (40, 150, 3.0))
 CHAINS: dict[str, dict[str, float | int]] = {
     "top_k": {"top_k": 10},
     "top_p_low": {"top_p": 0.3},
@@ -91,23 +90,6 @@ def compare(x: Tensor, fields: dict[str, float | int], tau: float, cut_on: str) 
     assert not wrong, f"rows {wrong} of {tuple(x.shape)} differ at temperature {tau}"
     check_numbers(x[second.safe], expected[second.safe], adaptor)
     return len(x), int((~second.safe).sum())
-
-
-def check_numbers(x: Tensor, mask: Tensor, adaptor: ad.Adaptor) -> None:
-    """The floats of a random kept token within the published bounds."""
-    if not len(x):
-        return
-    score = torch.rand(mask.shape, generator=rng(7)).masked_fill(~mask, -1)
-    token = score.argmax(1)
-    step = ad.score(x, token, adaptor)
-    tau = adaptor.temperature
-    expected = law(x.double(), mask, tau, token)
-    assert torch.equal(step.n_kept, mask.sum(1))
-    assert torch.equal(step.status, torch.zeros_like(step.status))
-    for name in Law._fields:
-        bound = 5e-7 * max(1.0, 1 / tau if name == "log_z" else tau)
-        error = (getattr(step, name) - getattr(expected, name)).abs().max().item()
-        assert error <= bound, f"{name}: {error} at temperature {tau}"
 
 
 @pytest.mark.slow

@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from aligndec.models import HFCausalLM
+from aligndec.models.hf import compat
+
 transformers = pytest.importorskip("transformers")
 
 V = 61
@@ -31,6 +34,7 @@ KINDS = {
     "FalconMamba": SSM,
     "Lfm2": {**GQA, "layer_types": ["conv", "full_attention"]},
     "Bamba": {**GQA, "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16},
+    "FalconH1": {**GQA, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_ssm": 64},
     "Roberta": {**BASE, "is_decoder": True, "pad_token_id": 60},
 }
 
@@ -40,3 +44,18 @@ def tiny(kind, seed=0, **more):
     config = getattr(transformers, f"{kind}Config")(**{**KINDS[kind], **more})
     name = "GPT2LMHeadModel" if kind == "GPT2" else f"{kind}ForCausalLM"
     return getattr(transformers, name)(config).eval()
+
+
+RECURRENT = ("Mamba", "FalconMamba", "Lfm2", "Bamba", "FalconH1")
+NO_STATES = "transformers {} has no cache that holds states: refused by name: {}"
+
+
+def wrapped(kind):
+    """An `HFCausalLM`; where the installed transformers has no cache for its states, a skip."""
+    if compat.keeps_states() or kind not in RECURRENT:
+        return HFCausalLM(tiny(kind))
+    with pytest.raises(
+        TypeError, match=rf"cache.* got .*{kind}ForCausalLM; .*FunctionLM"
+    ) as refusal:
+        HFCausalLM(tiny(kind))
+    pytest.skip(NO_STATES.format(transformers.__version__, refusal.value))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aligndec.cli.tradeoff.corpora import LAWS
-from aligndec.cli.tradeoff.schemes import FAMILIES
+from aligndec.cli.tradeoff.schemes import ALL_FAMILIES
 from aligndec.plots import tradeoff
 from aligndec.shared import replacing
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _EDGE: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6}
-_MARKERS = dict(zip(FAMILIES, "osD^v", strict=True))
+_MARKERS = dict(zip(ALL_FAMILIES, "osD^vPX*", strict=True))
 
 
 def draw(found: list[StudiedScheme], results: dict[str, Any], out: Path) -> list[Path]:

@@ -25,7 +25,7 @@ from aligndec.cli.toy_model import toy_model
 from aligndec.cli.tradeoff import report as study_report
 from aligndec.cli.tradeoff.corpora import LAWS, Pool, corpora
 from aligndec.cli.tradeoff.results import StudiedScheme, summarise
-from aligndec.cli.tradeoff.schemes import FAMILIES, Scheme, schemes
+from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, Scheme, schemes
 from aligndec.errors import RewardError
 from aligndec.generation import Generation, generate
 
@@ -56,7 +56,7 @@ def run_tradeoff(
     out: Path,
 ) -> None:
     """Run or continue a study and write its tables and figures under `out`."""
-    one_of("--adaptor", settings.families, FAMILIES)
+    one_of("--adaptor", settings.families, ALL_FAMILIES)
     prompts = read_prompts(prompts_file, STUDY_PROMPTS)[:n_prompts]
     if settings.corpus_size < len(prompts):
         raise CliError(

@@ -16,7 +16,7 @@ __all__ = ["Drawn", "Law", "draw"]
 class Law(NamedTuple):
     """The local law of the strings of G prompts, and which of its masses a token has to pass."""
 
-    params: Tensor  # float64 [1 | G, 13]
+    params: Tensor  # float64 [1 | G, COLUMNS]
     stateful: bool
     factor: str  # the field of a step whose exponential is the chance of passing
 
