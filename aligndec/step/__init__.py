@@ -5,8 +5,9 @@ returns the kept set. The same functions over the eager reference are in `alignd
 """
 
 from aligndec.step import checks
-from aligndec.step.adaptors import FIELDS, Adaptor, Field, PackedAdaptors, pack, row_of, rows_of
+from aligndec.step.adaptors import FIELDS, Adaptor, Field
 from aligndec.step.fused import kept_mask, sample, score, score_grid
+from aligndec.step.packed import PackedAdaptors, pack, row_of, rows_of
 from aligndec.step.params import adaptor_params
 from aligndec.step.state import SUMS, SequenceState
 from aligndec.step.types import AnyAdaptor, BadLogitsError, Step

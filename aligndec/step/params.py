@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec.step.adaptors import Adaptor, PackedAdaptors, as_list, row_of, rows_of
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.packed import PackedAdaptors, as_list, row_of, rows_of
 from aligndec.step.state import SequenceState
 
 __all__ = ["adaptor_params", "grid_params"]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from aligndec.errors import AligndecError
-from aligndec.step.adaptors import Adaptor, PackedAdaptors
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.packed import PackedAdaptors
 
 __all__ = ["AnyAdaptor", "BadLogitsError", "Step", "is_strict", "raise_if_bad", "warn_same_uniform"]
 

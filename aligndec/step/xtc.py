@@ -10,7 +10,8 @@ from torch import Tensor
 
 from aligndec import rng
 from aligndec.reference import COIN, coin_bits
-from aligndec.step.adaptors import Adaptor, as_list
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.packed import as_list
 from aligndec.step.types import Step
 
 __all__ = [

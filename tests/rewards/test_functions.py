@@ -39,7 +39,7 @@ def test_equal_ids_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         reward([[1]] * 4, [[2, 2], [2, 2], [3], [2, 2]])
     assert tokenizer.decoded == 2
-    monkeypatch.setattr(rewards, "_REMEMBERED", 1)
+    monkeypatch.setattr("aligndec.rewards.functions._REMEMBERED", 1)
     assert reward([[1]] * 2, [[5], [6]]) == [1, 1]
     assert len(reward._decode._known) == 1
 

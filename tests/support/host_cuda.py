@@ -37,7 +37,8 @@ from support.launch_args import (
 from torch import Tensor
 from torch.utils.cpp_extension import include_paths
 
-from aligndec.step.adaptors import Adaptor, row_of
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.packed import row_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
