@@ -106,7 +106,7 @@ clean:
 
 $(VENV)/torch.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("aligndec needs Python >= 3.10: make PYTHON=..." if sys.version_info < (3, 10) else 0)'
-	@if $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
+	@if test -z '$(TORCH_WANTED)' && $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
 	then $(PYTHON) -m venv --clear --system-site-packages $(VENV); \
 	else $(PYTHON) -m venv --clear $(VENV); fi \
 	|| { echo "aligndec: no virtual environment (see above); Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
