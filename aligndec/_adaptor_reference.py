@@ -110,7 +110,8 @@ def adaptor_score(
     -------
     eleven tensors
         The nine of `adaptor_step`, each [N]; cut float64 [4, N] (lo, hi, L1, LC: the kept set is
-        {lo <= x <= hi}); mass int64 [2, N] (scaled masses of all tokens and of the kept set).
+        {lo <= x <= hi}; a greedy row has its token for LC); mass int64 [2, N] (scaled masses of all
+        tokens and of the kept set).
     """
     law = books(_pick(logits, rows), params, _pick_allowed(allowed, rows), valid_vocab)
     nine = _report(law, tokens, None, 0)

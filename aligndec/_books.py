@@ -70,11 +70,15 @@ class Books:
         return torch.where(inside, ((x - self.pivot) / tau - self.log_kept_sum) + 0.0, -torch.inf)
 
     def cut(self) -> Tensor:
-        """Kept interval and absolute log-sums: lo, hi, L1, LC as float64 [4, R]."""
+        """Kept interval and absolute log-sums: lo, hi, L1, LC as float64 [4, R].
+
+        A greedy row, whose q needs no LC, has its token there.
+        """
         low = torch.where(self.keep, self.x, torch.inf).amin(1)
         high = torch.where(self.keep, self.x, -torch.inf).amax(1)
         tau = torch.where(self.tau == 0.0, 1.0, self.tau)
-        log_c = torch.where(self.tau == 0.0, 0.0, self.pivot / tau + self.log_kept_sum)
+        token = self.keep.long().argmax(1)
+        log_c = torch.where(self.tau == 0.0, token, self.pivot / tau + self.log_kept_sum)
         rows = torch.stack([low, high, self.top + self.log_base, log_c])
         return torch.where(self.rows.bad == 0, rows, torch.nan)
 

@@ -12,6 +12,8 @@
 
 namespace aligndec::core {
 
+constexpr double kMostTokens = 9007199254740992.0;  // 2^53: float64 holds every id below
+
 // e^(a x - b) for a x <= b, through exp32: x is first moved by a float near b / a, so that large
 // offsets cost nothing.
 struct ShiftedExp {
@@ -29,19 +31,22 @@ struct ShiftedExp {
 };
 
 // What one scored token adds to the gradient of its row: base_weight p + kept_weight q, q in
-// [low, high] only, then token_weight at the token and top_weight at the first logit equal to low.
+// [low, high] only, then token_weight at the token and top_weight at the token of a greedy row.
 struct RowGradient {
   ShiftedExp base, kept;
   float base_weight, kept_weight, token_weight, top_weight, low, high;
+  int64_t top;  // the token of a greedy row, else -1
 
-  // `heads`: the gradients of log_p, log_q and log_z; `cut`: low, high, L1 and LC. A token that
-  // does not exist gives none for log_p.
+  // `heads`: the gradients of log_p, log_q and log_z; `cut`: low, high, L1 and LC, for which a
+  // greedy row has its token. A token that does not exist gives none for log_p.
   ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, bool exists, const double (&heads)[3],
                           const double (&cut)[4])
       : base(1.0, cut[2]),
-        kept(rule.greedy() ? 1.0 : 1.0 / rule.tau, cut[3]),
+        kept(rule.greedy() ? 1.0 : 1.0 / rule.tau, rule.greedy() ? 0.0 : cut[3]),
         low(static_cast<float>(cut[0])),
-        high(static_cast<float>(cut[1])) {
+        high(static_cast<float>(cut[1])),
+        top(rule.greedy() && cut[3] >= 0.0 && cut[3] < kMostTokens ? static_cast<int64_t>(cut[3])
+                                                                   : -1) {
     const double inverse = rule.greedy() ? 1.0 : 1.0 / rule.tau;
     const double g_p = exists ? heads[0] : 0.0;
     const double g_q = status == kOk ? heads[1] * inverse : 0.0;

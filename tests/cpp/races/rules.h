@@ -27,13 +27,13 @@ inline std::vector<std::vector<double>> every_rule() {
   };
 }
 
-// A batch of one row for each rule.
+// A batch of one row for each rule, and a bad one.
 inline aligndec::RowBatch rows_of_rules(Run& run, int64_t n) {
   const auto rules = every_rule();
-  aligndec::RowBatch batch = rows(run, static_cast<int64_t>(rules.size()), n);
+  aligndec::RowBatch batch = rows(run, static_cast<int64_t>(rules.size()) + 1, n);
   constexpr int64_t columns = aligndec::core::kRuleColumns;
   batch.params = run.input<double>(batch.rows * columns, [&](int64_t i) {
-    const auto& rule = rules[static_cast<size_t>(i / columns)];
+    const auto& rule = rules[static_cast<size_t>(i / columns) % rules.size()];
     const auto column = static_cast<size_t>(i % columns);
     return column < rule.size() ? rule[column] : 0.0;
   });
