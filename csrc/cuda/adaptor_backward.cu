@@ -55,15 +55,17 @@ struct BackwardKernel {
                                    float (&sum)[kGradientsPerThread]) {
     if (!core::has_gradient(a.status[i])) return;
     const int64_t token = a.tokens[i];
-    const bool exists = existing_logit<T>(a.batch, row, token) > -INFINITY;
-    const core::RowGradient g = entry_gradient(a, i, exists);
+    const float chosen = existing_logit<T>(a.batch, row, token);
+    const core::RowGradient g = entry_gradient(a, i, chosen);
 #pragma unroll
     for (int k = 0; k < kGradientsPerThread; ++k) {
       const int64_t id = first + k * kThreads;
       const float p = x[k] > -INFINITY ? g.base(x[k]) : 0.0f;
       const float q = x[k] >= g.low && x[k] <= g.high ? g.kept(x[k]) : 0.0f;
       sum[k] = core::fma32(g.kept_weight, q, core::fma32(g.base_weight, p, sum[k]));
-      if (exists && id == token) sum[k] += g.token_weight;
+      if (g.entropy_weight != 0.0f && x[k] > -INFINITY)
+        sum[k] = core::fma32(g.entropy_weight * (x[k] - g.entropy_centre), p, sum[k]);
+      if (chosen > -INFINITY && id == token) sum[k] += g.token_weight;
       if (id == g.top) sum[k] += g.top_weight;
     }
   }
