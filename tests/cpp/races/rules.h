@@ -12,19 +12,25 @@ inline std::vector<std::vector<double>> every_rule() {
   const double off = -INFINITY, cold = 0.7, hot = 1.5, icy = 0.001;
   const auto inverse = [](double tau) { return static_cast<double>(static_cast<float>(1 / tau)); };
   return {
-      {1, 1, 0, 0, 1, off, 1, off, off, 0},                      // all tokens
-      {1, 1, 0, 20, 1, off, 1, off, off, 0},                     // top_k
-      {1, 1, 0, 0, 0.9, off, 1, off, off, 0},                    // top_p
-      {1, 1, 0, 0, 1, -3, 1, off, off, 0},                       // min_p
-      {1, 1, 0, 0, 1, off, 0.9, off, off, 0},                    // typical_p
-      {1, 1, 0, 0, 1, off, 1, -5, off, 0},                       // epsilon
-      {1, 1, 0, 0, 1, off, 1, off, -5, 0},                       // eta
-      {1, 1, 0, 0, 1, off, 1, off, off, 1},                      // top_n_sigma
-      {cold, inverse(cold), 0, 0, 0.9, off, 1, off, off, 0},     // under another temperature
-      {hot, inverse(hot), 0, 50, 0.9, -4, 0.8, off, off, 0, 1},  // several, on the base law
-      {0, 0, 0, 0, 1, off, 1, off, off, 0},                      // greedy
-      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 2, 1},             // mirostat
-      {icy, inverse(icy), 0, 0, 1, off, 0.2, off, off, 0, 1},    // a kept set without mass
+      {1, 1, 0, 0, 1, off, 1, off, off, 0},                        // all tokens
+      {1, 1, 0, 20, 1, off, 1, off, off, 0},                       // top_k
+      {1, 1, 0, 0, 0.9, off, 1, off, off, 0},                      // top_p
+      {1, 1, 0, 0, 1, -3, 1, off, off, 0},                         // min_p
+      {1, 1, 0, 0, 1, off, 0.9, off, off, 0},                      // typical_p
+      {1, 1, 0, 0, 1, off, 1, -5, off, 0},                         // epsilon
+      {1, 1, 0, 0, 1, off, 1, off, -5, 0},                         // eta
+      {1, 1, 0, 0, 1, off, 1, off, off, 1},                        // top_n_sigma
+      {cold, inverse(cold), 0, 0, 0.9, off, 1, off, off, 0},       // under another temperature
+      {hot, inverse(hot), 0, 50, 0.9, -4, 0.8, off, off, 0, 1},    // several, on the base law
+      {0, 0, 0, 0, 1, off, 1, off, off, 0},                        // greedy
+      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 2, 1},               // mirostat
+      {icy, inverse(icy), 0, 0, 1, off, 0.2, off, off, 0, 1},      // a kept set without mass
+      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 0, 0, -1},           // top_a
+      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 0, 0, off, 2},       // p_less
+      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 0, 0, off, 3},       // by powers
+      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 0, 0, off, 0, 0.7},  // top_h
+      {1, 1, 0, 0, 0.9, off, 1, off, off, 0, 0, 0, 0, off, 0, 0, 0.5, 1.5, 1.5},  // dynamic
+      {1, 1, 0, 0, 1, off, 1, off, off, 0, 0, 0, 0, off, 0, 0, 1, 1, 0, -3, 1},   // xtc
   };
 }
 
