@@ -12,6 +12,8 @@ from support import host_cuda
 import aligndec as ad
 from aligndec.ops import library
 
+pytest_plugins = ["support.third_party_warnings"]
+
 HAS_NATIVE = library.NATIVE
 
 

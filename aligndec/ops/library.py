@@ -37,7 +37,7 @@ torch.library.register_autograd(
 )
 
 
-KERNELS = Path(__file__).with_name("libaligndec_kernels.so")
+KERNELS = Path(__file__).parents[1] / "libaligndec_kernels.so"
 _REBUILD = "pip install --no-build-isolation --force-reinstall --no-deps ."
 _INSTRUCTION_SETS = {"AVX512": "avx512", "AVX2": "avx2"}
 _BY_WIDTH = ("baseline", "avx2", "avx512")
