@@ -66,7 +66,7 @@ class Forecast {
           stage == core::kMinP ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     }
-    return worthwhile(band);
+    return worthwhile(band, stage == core::kPLess ? kWideShare / 4 : kWideShare);
   }
 
   // A logit above which the prefix surely ends, or nearly so: three quarters of what it leaves out
@@ -93,9 +93,9 @@ class Forecast {
       inside += __builtin_popcount(Simd::lanes(Simd::between(Simd::load(ws_.list_x + i), lo, hi)));
     return static_cast<double>(inside) / static_cast<double>(ws_.list_size - sample_.exact + 1);
   }
-  bool worthwhile(const Band& band) const {
+  bool worthwhile(const Band& band, double wide) const {
     const double inner = share(band.inner_low, band.inner_high);
-    return inner > kWideShare && share(band.low, band.high) - inner < kWidestBand;
+    return inner > wide && share(band.low, band.high) - inner < kWidestBand;
   }
   // Mass of a prefix, moved by the sampling error.
   double shifted(double p, double direction) const {
