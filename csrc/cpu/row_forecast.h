@@ -56,7 +56,7 @@ class Forecast {
       if (rule_.p_less != 2.0) return false;
       const core::Survivors s{static_cast<uint64_t>(mass_), 0, ws_.top, 0};
       const double cut = core::p_less_cut(rule_, s, ws_.top, log(squares_));
-      const double slack = rule_.tau * (3.0 * mass_error_ + 1e-4);
+      const double slack = rule_.tau * (1.2 * mass_error_ + 1e-4);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     } else {
       const core::Survivors s{static_cast<uint64_t>(mass_), static_cast<uint64_t>(mean_ * mass_),
