@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from aligndec.adaptors import FIELDS, Adaptor
+from aligndec.step.adaptors import FIELDS, Adaptor
 
 __all__ = [
     "BATCH",
