@@ -10,6 +10,7 @@ from support.oracle import chi_square_p
 from torch import Tensor
 
 import aligndec as ad
+from aligndec import global_law
 from aligndec.testing import TableLM, masses
 
 FOUR = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
@@ -212,8 +213,8 @@ def test_what_needs_one_law_of_strings_refuses() -> None:
         with pytest.raises(ValueError, match=r"^GlobalSampler: adaptor must be without xtc"):
             ad.GlobalSampler(lm, adaptor, target=target, max_new_tokens=3)
     generation = ad.generate(lm, [[1]], adaptor=adaptor, max_new_tokens=5, seed=4)
-    with pytest.raises(ValueError, match=r"^imh.log_weight: adaptor must be without xtc"):
-        ad.imh.log_weight(generation)
+    with pytest.raises(ValueError, match=r"^global_law.log_weight: adaptor must be without xtc"):
+        global_law.log_weight(generation)
 
 
 @pytest.mark.parametrize(
