@@ -18,7 +18,17 @@ from aligndec.generate import custom_generate, generate, score_strings
 from aligndec.generation import Generation
 from aligndec.models import FunctionLM, HFCausalLM, StepLM, as_step_lm
 from aligndec.state import SequenceState
-from aligndec.step import Step, kept_mask, sample, score, score_grid
+from aligndec.step import (
+    KeptSets,
+    LogitBias,
+    Step,
+    kept_mask,
+    kept_sets,
+    sample,
+    sample_with_sets,
+    score,
+    score_grid,
+)
 
 if TYPE_CHECKING:
     from aligndec import asymptotics as asymptotics
@@ -35,6 +45,8 @@ __all__ = [
     "Generation",
     "GlobalSampler",
     "HFCausalLM",
+    "KeptSets",
+    "LogitBias",
     "NotEnoughSamples",
     "PackedAdaptors",
     "RewardError",
@@ -48,9 +60,11 @@ __all__ = [
     "generate",
     "imh",
     "kept_mask",
+    "kept_sets",
     "pack",
     "reference",
     "sample",
+    "sample_with_sets",
     "score",
     "score_grid",
     "score_strings",

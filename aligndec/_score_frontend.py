@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from aligndec import _checks as check
+from aligndec._bias import LogitBias
+from aligndec._given import Given, given_args, rows_of_given
 from aligndec._layout import broadcast, pieces
 from aligndec._op_types import Ops
 from aligndec._params import adaptor_params, grid_params
+from aligndec._sets import KeptSets
 from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
 from aligndec.adaptors import Adaptor
 from aligndec.state import SequenceState
@@ -35,11 +38,13 @@ class ScoreFrontend:
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
         strict: bool | None = None,
+        bias: LogitBias | None = None,
+        kept: KeptSets | Tensor | None = None,
     ) -> Step:
         """Return the books of given tokens: what `sample` would have reported for them.
 
         Without a state, `log_p`, `log_q` and `log_z` have gradients with respect to the logits
-        (the kept set held fixed).
+        (the kept set held fixed); `log_kept` too where the sets are given.
 
         Parameters
         ----------
@@ -54,11 +59,19 @@ class ScoreFrontend:
             Receives the sums in place; then logits are [B, V], tokens [B], without gradients.
         allowed, valid_vocab, strict
             As in `sample`; `allowed` has leading dimensions that broadcast with the logits'.
+        bias : LogitBias, optional
+            As in `sample`, one row for each result, in row-major order.
+        kept : KeptSets or Tensor, optional
+            The sets that the tokens were drawn from (replay), in place of those of the stages: one
+            row for each result, or bool [..., V]. The adaptor may have a temperature only. log_p
+            and entropy stay those of the full law; log_kept is the mass of the given set.
 
         Returns
         -------
         Step
-            Fields [...]. A token outside the kept set has status 3 and `log_q` = −inf.
+            Fields [...]. A token outside the kept set has status 3 and `log_q` = −inf. Of a row
+            whose given set is not complete (status 5), or holds no existing token (status 2),
+            log_p and entropy are known, the rest NaN.
 
         Raises
         ------
@@ -75,38 +88,37 @@ class ScoreFrontend:
         strict = is_strict(strict, logits)
         if allowed is not None:
             allowed = check.allowed_mask("score", allowed, vocab, shape, device)
+        given = given_args("score", bias, kept, adaptor, shape, vocab, device)
         if state is not None:
-            out = self._score_into(ops, state, logits, tokens, params, allowed, valid, strict)
+            batch = logits, params, allowed, valid
+            out = self._score_into(ops, state, batch, tokens, strict, given)
         elif logits.dim() == 2 and tokens.dim() == 1 and logits.shape[:1] == tokens.shape:
             tokens = tokens.contiguous()
-            out = ops.adaptor_score(logits, params, allowed, valid, tokens, None)[:9]
+            out = ops.adaptor_score(logits, params, allowed, valid, tokens, None, *given)[:9]
         else:
             flat, start, parts = tokens.expand(shape).reshape(-1).contiguous(), 0, []
             for piece in pieces(logits, allowed, shape, share=True):
                 here = slice(start, start := start + piece.size)
                 own = params if params.shape[0] == 1 else params[here]
-                parts.append(
-                    ops.adaptor_score(
-                        piece.logits, own, piece.allowed, valid, flat[here], piece.rows
-                    )[:9]
-                )
+                batch = piece.logits, own, piece.allowed, valid
+                of_rows = flat[here], piece.rows, *rows_of_given(given, here)
+                parts.append(ops.adaptor_score(*batch, *of_rows)[:9])
             out = [_joined(f, 0).reshape(shape) for f in zip(*parts, strict=True)]
-        return raise_if_bad("score", Step(*out)) if strict else Step(*out)
+        step = Step(*out)
+        return raise_if_bad("score", step, given=bool(given)) if strict else step
 
     def _score_into(
         self,
         ops: Ops,
         state: SequenceState,
-        logits: Tensor,
+        batch: tuple[Tensor, Tensor, Tensor | None, int],
         tokens: Tensor,
-        params: Tensor,
-        allowed: Tensor | None,
-        valid: int,
         strict: bool,
+        given: Given,
     ) -> Any:
-        batch = logits.shape[0]
-        check.state_of("score", state, batch, logits.device)
-        tokens = check.vector("score", "tokens", tokens, batch, logits.device)
+        logits, params, allowed, valid = batch
+        check.state_of("score", state, logits.shape[0], logits.device)
+        tokens = check.vector("score", "tokens", tokens, logits.shape[0], logits.device)
         if logits.requires_grad and torch.is_grad_enabled():
             raise ValueError(
                 "score: logits must not require grad when a state is given, got requires_grad=True "
@@ -115,6 +127,7 @@ class ScoreFrontend:
         return ops.adaptor_step(
             *(logits.detach(), params, allowed, valid, tokens, 0, None, None, 0, None, None),
             *(state.sums, state.length, state.finished, state.eos, state.pad_token_id, strict),
+            *given,
         )
 
     def score_grid(
@@ -125,12 +138,13 @@ class ScoreFrontend:
         *,
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
+        bias: LogitBias | None = None,
     ) -> Step:
         """Return the books of given tokens under each of A adaptors, with one read of the logits.
 
         Parameters
         ----------
-        logits, tokens, allowed, valid_vocab
+        logits, tokens, allowed, valid_vocab, bias
             As in `score`.
         adaptors : sequence of A Adaptors
             Each is applied to every row.
@@ -149,11 +163,12 @@ class ScoreFrontend:
         valid = check.valid_ids("score_grid", valid_vocab, vocab)
         if allowed is not None:
             allowed = check.allowed_mask("score_grid", allowed, vocab, shape, device)
+        given = given_args("score_grid", bias, None, adaptors, shape, vocab, device)
         flat, start, parts = tokens.expand(shape).reshape(-1).contiguous(), 0, []
         for piece in pieces(logits.detach(), allowed, shape, share=False):
             here = slice(start, start := start + piece.size)
-            one = ops.adaptor_grid(piece.logits, params, piece.allowed, valid, flat[here])
-            parts.append(one[:9])
+            batch = piece.logits, params, piece.allowed, valid
+            parts.append(ops.adaptor_grid(*batch, flat[here], *rows_of_given(given, here))[:9])
         fields = [_joined(f, 1) for f in zip(*parts, strict=True)]
         return Step(
             *(
@@ -169,12 +184,13 @@ class ScoreFrontend:
         *,
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
+        bias: LogitBias | None = None,
     ) -> Tensor:
         """Return the kept set of every row.
 
         Parameters
         ----------
-        logits, adaptor, allowed, valid_vocab
+        logits, adaptor, allowed, valid_vocab, bias
             As in `score`.
 
         Returns
@@ -189,11 +205,13 @@ class ScoreFrontend:
         valid = check.valid_ids("kept_mask", valid_vocab, vocab)
         if allowed is not None:
             allowed = check.allowed_mask("kept_mask", allowed, vocab, shape, device)
+        given = given_args("kept_mask", bias, None, adaptor, shape, vocab, device)
         start, parts = 0, []
         for piece in pieces(logits.detach(), allowed, shape, share=False):
             here = slice(start, start := start + piece.size)
             own = params if params.shape[0] == 1 else params[here]
-            parts.append(ops.adaptor_mask(piece.logits, own, piece.allowed, valid))
+            batch = piece.logits, own, piece.allowed, valid
+            parts.append(ops.adaptor_mask(*batch, *rows_of_given(given, here)))
         return _joined(parts, 0).reshape(logits.shape)
 
 

@@ -23,7 +23,8 @@ class Step(NamedTuple):
     `log_p` base law, `log_q` adapted law (−inf outside the kept set), `log_z` mass of the
     transform Σ_C p^{1/τ}, `log_kept` mass of the kept set under the scaled law, `entropy` of the
     base law, `kl` of the adapted law from the base law, `n_kept` the size of the kept set.
-    `status`: 0 drawn, 1 NaN or +inf, 2 no token, 3 scored token outside the kept set, 4 skipped.
+    `status`: 0 drawn, 1 NaN or +inf, 2 no token, 3 scored token outside the kept set, 4 skipped,
+    5 the given kept set is not complete.
     """
 
     token: Tensor
@@ -64,8 +65,11 @@ def _any_negative(tokens: Tensor) -> bool:
     return (tokens.item() if size == 1 else int(tokens.min()) if size else 0) < 0
 
 
-def raise_if_bad(function: str, step: Step) -> Step:
-    if _any_negative(step.token):
-        rows = (step.token.reshape(-1) < 0).nonzero()[:, 0].tolist()
-        raise BadLogitsError(rows, step, function)
+def raise_if_bad(function: str, step: Step, *, given: bool = False) -> Step:
+    """Raise where a row is bad; `given`: a row may also lack a kept set and still have a token."""
+    if given or _any_negative(step.token):
+        status = step.status.reshape(-1)
+        rows = ((status == 1) | (status == 2) | (status == 5)).nonzero()[:, 0].tolist()
+        if rows:
+            raise BadLogitsError(rows, step, function)
     return step

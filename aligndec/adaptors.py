@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -142,6 +142,13 @@ class Adaptor:
         """Whether the kept set depends on the tokens before: mirostat."""
         return self.mirostat_tau > 0.0 and self.temperature > 0.0
 
+    def beyond_temperature(self) -> dict[str, Any]:
+        """What the adaptor does other than scale: fields that are not at their default."""
+        scales = ("temperature", "dynamic_temperature")
+        others = (f for f in fields(self) if f.name not in scales)
+        given = {f.name: (getattr(self, f.name), f.default) for f in others}
+        return {name: value for name, (value, default) in given.items() if value != default}
+
     @classmethod
     def from_generation_config(cls, config: Any) -> Adaptor:
         """Translate a transformers `GenerationConfig`.
@@ -170,16 +177,18 @@ class Adaptor:
 class PackedAdaptors:
     """Adaptors as the kernels read them: made once by `pack`, used at every step.
 
-    `params` float64 [1 | B, 13] for `batch` = B rows; `stateful`: whether one of them is.
+    `params` float64 [1 | B, 13] for `batch` = B rows; `stateful`: whether one of them is; `cuts`:
+    whether one of them does more than scale.
     """
 
     params: Tensor
     batch: int
     stateful: bool = False
+    cuts: bool = False
 
     def to(self, device: str | torch.device) -> PackedAdaptors:
         """Return the same adaptors on `device`."""
-        return PackedAdaptors(self.params.to(device), self.batch, self.stateful)
+        return replace(self, params=self.params.to(device))
 
 
 def pack(
@@ -212,11 +221,13 @@ def pack(
             raise ValueError(f"pack: adaptors must serve B = {batch} rows, got {adaptors.batch}")
         return adaptors.to(device)
     if isinstance(adaptors, Adaptor):
-        return PackedAdaptors(row_of(adaptors).to(device), batch, adaptors.stateful)
+        row = row_of(adaptors).to(device)
+        return PackedAdaptors(row, batch, adaptors.stateful, bool(adaptors.beyond_temperature()))
     listed = as_list("pack", adaptors, "adaptors")
     if len(listed) != batch:
         raise ValueError(f"pack: adaptors must be 1 or B = {batch} Adaptors, got {len(listed)}")
-    return PackedAdaptors(rows_of(listed).to(device), batch, any(a.stateful for a in listed))
+    stateful, cuts = (any(a.stateful for a in listed), any(a.beyond_temperature() for a in listed))
+    return PackedAdaptors(rows_of(listed).to(device), batch, stateful, cuts)
 
 
 def as_list(

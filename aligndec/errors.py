@@ -15,30 +15,31 @@ class AligndecError(Exception):
     """Base class of the package's own errors."""
 
 
+_REASONS = {1: "NaN or +inf", 2: "no token left", 5: "its kept set is not complete"}
+
+
 class BadLogitsError(AligndecError, ValueError):
-    """Some rows of logits hold NaN or +inf, or leave no token at all.
+    """Some rows of logits hold NaN or +inf, or leave no token at all, or their set is unknown.
 
     Attributes
     ----------
     rows : list of int
         The bad rows, in row-major order of the leading dimensions.
     step : Step
-        What was computed: status 1 (NaN or +inf) or 2 (no token) in the bad rows, everything
-        else as usual. Nothing was committed to a state.
+        What was computed: status 1 (NaN or +inf), 2 (no token) or 5 (a given kept set that is not
+        complete) in the bad rows, everything else as usual. Nothing was committed to a state.
     """
 
     def __init__(self, rows: Sequence[int], step: Step, function: str = "sample") -> None:
         self.rows = list(rows)
         self.step = step
         status = step.status.reshape(-1)
-        shown = ", ".join(
-            f"row {r}: {'NaN or +inf' if int(status[r]) == 1 else 'no token left'}"
-            for r in self.rows[:8]
-        )
+        shown = ", ".join(f"row {r}: {_REASONS[int(status[r])]}" for r in self.rows[:8])
+        sets = " and kept must be complete" if any(int(status[r]) == 5 for r in self.rows) else ""
         more = f" and {len(self.rows) - 8} more" if len(self.rows) > 8 else ""
         super().__init__(
-            f"{function}: logits must be finite or -inf with at least one finite value per row, "
-            f"got {shown}{more} (strict=False marks such rows instead)"
+            f"{function}: logits must be finite or -inf with at least one finite value per row"
+            f"{sets}, got {shown}{more} (strict=False marks such rows instead)"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

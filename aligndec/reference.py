@@ -14,14 +14,14 @@ from aligndec._adaptor_reference import (
     adaptor_grid,
     adaptor_mask,
     adaptor_score,
-    adaptor_score_backward,
     adaptor_step,
-    differentiable_score,
 )
 from aligndec._attention_reference import branched_attention
 from aligndec._frontend import Frontend
+from aligndec._gradient_reference import adaptor_score_backward, differentiable_score
 from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Ops
+from aligndec._sets_reference import adaptor_sets, adaptor_step_sets
 from aligndec._tilt_reference import tilt_solve, tilt_stats
 from aligndec._tq_reference import combine_logits
 from aligndec._tq_steps import Steps
@@ -31,15 +31,19 @@ __all__ = [
     "adaptor_mask",
     "adaptor_score",
     "adaptor_score_backward",
+    "adaptor_sets",
     "adaptor_step",
+    "adaptor_step_sets",
     "branched_attention",
     "candidates",
     "combine_logits",
     "imh_chain",
     "imh_resample",
     "kept_mask",
+    "kept_sets",
     "rescore",
     "sample",
+    "sample_with_sets",
     "score",
     "score_grid",
     "tilt_solve",
@@ -52,6 +56,8 @@ ops = Ops(
     adaptor_score=differentiable_score,
     adaptor_grid=adaptor_grid,
     adaptor_mask=adaptor_mask,
+    adaptor_sets=adaptor_sets,
+    adaptor_step_sets=adaptor_step_sets,
     imh_chain=imh_chain,
     candidates=_tq_reference.candidates,
     segment_value=_tq_reference.segment_value,
@@ -70,6 +76,8 @@ sample = _frontend.sample
 score = _frontend.score
 score_grid = _frontend.score_grid
 kept_mask = _frontend.kept_mask
+kept_sets = _frontend.kept_sets
+sample_with_sets = _frontend.sample_with_sets
 _steps = Steps(lambda: ops)
 candidates = _steps.candidates
 value = _steps.value

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from aligndec import _checks as check
 from aligndec import reference
+from aligndec._bias import LogitBias
 from aligndec._check_step_lm import check_step_lm
+from aligndec._given import given_args
 from aligndec._params import adaptor_params
 from aligndec._toy import Strings, TableLM, enumerate_strings
 from aligndec.adaptors import Adaptor, PackedAdaptors
@@ -22,18 +24,20 @@ def masses(
     *,
     allowed: Tensor | None = None,
     valid_vocab: int | None = None,
+    bias: LogitBias | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the integers behind the adapted law, in units of 2^-43 of the most probable token.
 
     Parameters
     ----------
-    logits, adaptor, allowed, valid_vocab
+    logits, adaptor, allowed, valid_vocab, bias
         As in `aligndec.sample`; float64 logits are weighed by the reference and then rounded.
 
     Returns
     -------
     total, kept : Tensor
-        int64 [B] (unsigned): scaled mass of all existing tokens, and of the kept set. Greedy rows
+        int64 [B] (unsigned): scaled mass of all existing tokens (of the edited law where there is
+        a bias), and of the kept set. Greedy rows
         have 2^43 twice, bad rows 0. Equal on every backend, for every batch and thread count.
     """
     double = isinstance(logits, Tensor) and logits.dtype == torch.float64
@@ -44,6 +48,7 @@ def masses(
     valid = check.valid_ids("masses", valid_vocab, vocab)
     if allowed is not None:
         allowed = check.allowed_mask("masses", allowed, vocab, shape, device)
+    given = given_args("masses", bias, None, adaptor, shape, vocab, device)
     tokens = torch.zeros(shape, dtype=torch.int64, device=device)
-    mass = ops.adaptor_score(logits.detach(), params, allowed, valid, tokens, None)[10]
+    mass = ops.adaptor_score(logits.detach(), params, allowed, valid, tokens, None, *given)[10]
     return mass[0], mass[1]
