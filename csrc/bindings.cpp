@@ -49,6 +49,8 @@ void register_kernels() {
   static auto cpu = MAKE_TORCH_LIBRARY_IMPL(aligndec, CPU);
   add_ops(cpu);
   cpu.impl("branched_attention", &aligndec::branched_attention);
+  cpu.impl("adaptor_sets", &aligndec::adaptor_sets);
+  cpu.impl("adaptor_step_sets", &aligndec::adaptor_step_sets);
   if constexpr (aligndec::kWithCuda) {
     static auto cuda = MAKE_TORCH_LIBRARY_IMPL(aligndec, CUDA);
     add_ops(cuda);

@@ -1,6 +1,8 @@
 // Gradient of a scored token with the kept set held fixed. With 1 the indicator of the token:
-//   d log_p = 1 - p,   d log_q = (1 - q) / tau,   d log_z = (q - p) / tau.
-// A greedy row is tau = 1 with q the indicator of the arg-max.
+//   d log_p = 1 - p,   d log_q = (1 - q) / tau,   d log_z = (q - p) / tau,
+// and of a given set d log_kept = (q - s) / tau, s the scaled law of all tokens. p is of the logits
+// as they came, q and s of the edited ones. A greedy row is tau = 1 with q the indicator of the
+// arg-max and s = p.
 #pragma once
 
 #include <cstdint>
@@ -28,33 +30,53 @@ struct ShiftedExp {
   }
 };
 
-// What one scored token adds to the gradient of its row: base_weight p + kept_weight q, q in
-// [low, high] only, then token_weight at the token and top_weight at the first logit equal to low.
-struct RowGradient {
-  ShiftedExp base, kept;
-  float base_weight, kept_weight, token_weight, top_weight, low, high;
+// The upstream gradients of one token, and what its forward pass left: low, high, L1 and LC, and
+// log_kept where that has a gradient.
+struct GradientHeads {
+  double log_p, log_q, log_z, log_kept;
+};
+struct ForwardCut {
+  double low, high, l1, lc, log_kept;
+};
 
-  // `heads`: the gradients of log_p, log_q and log_z; `cut`: low, high, L1 and LC. A token that
-  // does not exist gives none for log_p.
-  ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, bool exists, const double (&heads)[3],
-                          const double (&cut)[4])
-      : base(1.0, cut[2]),
-        kept(rule.greedy() ? 1.0 : 1.0 / rule.tau, cut[3]),
-        low(static_cast<float>(cut[0])),
-        high(static_cast<float>(cut[1])) {
+// What one scored token adds to the gradient of its row: base_weight p + scaled_weight s +
+// kept_weight q, q of the kept tokens only, then token_weight at the token and top_weight at the
+// arg-max of the kept set.
+struct RowGradient {
+  ShiftedExp base, kept, scaled;
+  float base_weight, kept_weight, scaled_weight, token_weight, top_weight, low, high;
+
+  // A token that does not exist gives none for log_p; where no kept set is known, log_p alone does.
+  ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, bool exists, const GradientHeads& heads,
+                          const ForwardCut& cut)
+      : base(1.0, cut.l1),
+        kept(rule.greedy() ? 1.0 : 1.0 / rule.tau, cut.lc),
+        scaled(rule.greedy() ? 1.0 : 1.0 / rule.tau, cut.lc - cut.log_kept),
+        low(static_cast<float>(cut.low)),
+        high(static_cast<float>(cut.high)) {
+    const bool scored = status == kOk || status == kOutside;
     const double inverse = rule.greedy() ? 1.0 : 1.0 / rule.tau;
-    const double g_p = exists ? heads[0] : 0.0;
-    const double g_q = status == kOk ? heads[1] * inverse : 0.0;
-    const double g_z = heads[2] * inverse;
-    const auto kept_share = static_cast<float>(g_z - g_q);
+    const double g_p = exists ? heads.log_p : 0.0;
+    const double g_q = status == kOk ? heads.log_q * inverse : 0.0;
+    double g_z = scored ? heads.log_z * inverse : 0.0;
+    double g_k = scored ? heads.log_kept * inverse : 0.0;
+    if (rule.greedy()) {
+      g_z += g_k;
+      g_k = 0.0;
+    }
+    const auto kept_share = static_cast<float>(g_z + g_k - g_q);
     base_weight = static_cast<float>(-(g_p + g_z));
+    scaled_weight = static_cast<float>(-g_k);
     kept_weight = rule.greedy() ? 0.0f : kept_share;
     top_weight = rule.greedy() ? kept_share : 0.0f;
     token_weight = exists ? static_cast<float>(g_p + g_q) : 0.0f;
   }
 };
 
-// Whether a token of this status has a gradient.
-ALIGNDEC_HD bool has_gradient(int64_t status) { return status == kOk || status == kOutside; }
+// Whether a token of this status has a gradient; `l1` is a number where the base law is known.
+ALIGNDEC_HD bool has_gradient(int64_t status, double l1) {
+  const bool lacks_set = status == kNoToken || status == kUnknownSet;
+  return status == kOk || status == kOutside || (lacks_set && l1 == l1);
+}
 
 }  // namespace aligndec::core

@@ -25,19 +25,34 @@ struct ByRow {
   }
 };
 
+// The arg-max of the kept set, lowest id on a tie.
 template <class T>
-void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, const RowInput<T>& row,
-               Workspace& ws, int64_t i) {
-  if (!core::has_gradient(args.status[i])) return;
+int64_t best_of(const RowInput<T>& row, const SparseRow& given, float top) {
+  int64_t i = 0;
+  if (!given.ids) {
+    while (edited_logit(row, i) != top) ++i;
+    return i;
+  }
+  while (edited_logit(row, given.ids[i]) != top) ++i;
+  return given.ids[i];
+}
+
+template <class T>
+void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, RowInput<T> row, Workspace& ws,
+               int64_t i) {
+  if (!entry_has_gradient(args, i)) return;
   const int64_t token = args.tokens[i];
   const bool exists = existing_logit(row, token) > -std::numeric_limits<float>::infinity();
+  if (args.bias.ids) {
+    kernel.scan(row, ws);
+    kernel.edit(row, ws, args.bias.row(i));
+  }
   const core::RowGradient gradient = entry_gradient(args, i, exists);
-  kernel.add_gradient(row, ws, gradient);
+  const SparseRow given = args.kept.row(i);
+  kernel.add_gradient(row, ws, gradient, given);
   if (exists) ws.list_x[token] += gradient.token_weight;
-  if (gradient.top_weight == 0.0f) return;
-  int64_t best = 0;
-  while (existing_logit(row, best) != gradient.low) ++best;
-  ws.list_x[best] += gradient.top_weight;
+  if (gradient.top_weight != 0.0f)
+    ws.list_x[best_of(row, given, gradient.low)] += gradient.top_weight;
 }
 
 }  // namespace

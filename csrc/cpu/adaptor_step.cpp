@@ -13,6 +13,37 @@
 namespace aligndec::cpu {
 namespace {
 
+// The books of entry i's token.
+template <class T>
+void write_entry(const StepArgs& args, const core::Rule& rule, const RowInput<T>& row,
+                 const RowCut& cut, const SparseRow& given, int64_t i, int64_t y) {
+  const core::RowMasses& r = cut.masses;
+  const float x = existing_logit(row, y), z = edited_logit(row, y);
+  bool kept = keeps(r, rule, y, z);
+  if (given.ids && !rule.greedy())
+    kept = given.find(y) >= 0 && z > -std::numeric_limits<float>::infinity();
+  write_token(r, rule, args.out, args.count, i, y, x, z, kept);
+}
+
+// Lists the kept set of row i of `sets` where that is wanted, and lets the draw use the ids.
+template <class T>
+void hand_out(const SetRows& sets, int64_t i, const RowKernel<T>& kernel, const RowInput<T>& row,
+              const Workspace& ws, RowCut& cut) {
+  if (!sets.ids) return;
+  const bool known = cut.status == core::kOk;
+  const int64_t size = known ? cut.masses.n_kept : 0;
+  sets.complete[i] = size <= sets.stride;
+  sets.sizes[i] = sets.complete[i] ? size : 0;
+  if (sets.sizes[i] == 0) return;
+  int32_t* const ids = sets.ids + i * sets.stride;
+  if (cut.masses.greedy_token >= 0) {
+    ids[0] = static_cast<int32_t>(cut.masses.greedy_token);
+    return;
+  }
+  kernel.list_ids(row, ws, cut.masses.low, cut.masses.high, ids);
+  cut.list_ids = ids;
+}
+
 // Entries [first, last): draws or scores; neighbours with the same row and rule share the kept set.
 template <class T>
 void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& ws, int64_t first,
@@ -26,18 +57,36 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
     const int64_t token = args.tokens ? args.tokens[i] : -1;
     if ((args.state.sums && args.state.finished[i]) || (args.tokens && token < 0)) {
       write_empty(args.out, args.count, i, args.state.pad, core::kFinished, 0.0);
+      if (args.sets.ids) args.sets.complete[i] = true, args.sets.sizes[i] = 0;
       continue;
     }
     const int64_t at = args.row_of ? args.row_of[i] : i;
     const double* params = batch.params + i * batch.params_stride;
-    const RowInput<T> row = row_input<T>(batch, at);
+    RowInput<T> row = row_input<T>(batch, at);
     const core::Rule rule = entry_rule(args, i);
-    if (at != known_row) kernel.scan(row, ws);
-    if (at != known_row || params != known_params) cut = kernel.cut(row, ws, rule);
+    const SparseRow given = args.kept.row(i);
+    const bool new_row = at != known_row || args.bias.ids;
+    if (new_row) kernel.scan(row, ws);
+    if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
+    if (given.ids) {
+      cut =
+          kernel.cut_given(row, ws, rule, args.kept.complete[i] ? given : SparseRow{given.ids, 0});
+      const bool unknown = cut.status == core::kNoToken && !args.kept.complete[i];
+      if (unknown && cut.masses.base != 0) cut.status = core::kUnknownSet;
+    } else if (new_row || params != known_params) {
+      cut = kernel.cut(row, ws, rule);
+    }
     known_row = at;
     known_params = params;
+    hand_out(args.sets, i, kernel, row, ws, cut);
     if (cut.status != core::kOk) {
-      write_bad(args.out, args.count, i, cut.status);
+      if (cut.masses.base == 0) {
+        write_bad(args.out, args.count, i, cut.status);
+      } else {
+        const float x = existing_logit(row, token);
+        write_without_set(cut.masses, args.out, args.count, i, cut.status, token,
+                          args.tokens ? &x : nullptr);
+      }
       continue;
     }
     int64_t y = token;
@@ -45,7 +94,7 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
       const uint64_t r = entry_bits(args, i);
       y = kernel.draw(row, ws, cut, !rule.scale.identity, core::draw_target(r, cut.masses.kept));
     }
-    write_token(cut.masses, rule, args.out, args.count, i, y, existing_logit(row, y));
+    write_entry(args, rule, row, cut, given, i, y);
   }
 }
 
@@ -81,9 +130,10 @@ void launch_adaptor_grid(const GridArgs& args) {
       ws.all_entropies = args.adaptors > 1;
       const int64_t count = args.adaptors * batch.rows;
       for (int64_t row_id = first; row_id < last; ++row_id) {
-        const RowInput<T> row = row_input<T>(batch, row_id);
+        RowInput<T> row = row_input<T>(batch, row_id);
         const int64_t token = args.tokens[row_id];
         if (token >= 0) kernel.scan(row, ws);
+        if (token >= 0 && args.bias.ids) kernel.edit(row, ws, args.bias.row(row_id));
         for (const int64_t a : order) {
           const int64_t i = a * batch.rows + row_id;
           if (token < 0) {
@@ -92,10 +142,14 @@ void launch_adaptor_grid(const GridArgs& args) {
           }
           const core::Rule rule(batch.params + a * batch.params_stride);
           const RowCut cut = kernel.cut(row, ws, rule);
-          if (cut.status != core::kOk) {
+          const float x = existing_logit(row, token), z = edited_logit(row, token);
+          if (cut.status == core::kOk) {
+            const bool kept = keeps(cut.masses, rule, token, z);
+            write_token(cut.masses, rule, args.out, count, i, token, x, z, kept);
+          } else if (cut.masses.base == 0) {
             write_bad(args.out, count, i, cut.status);
           } else {
-            write_token(cut.masses, rule, args.out, count, i, token, existing_logit(row, token));
+            write_without_set(cut.masses, args.out, count, i, cut.status, token, &x);
           }
         }
       }
@@ -109,9 +163,10 @@ void launch_adaptor_mask(const MaskArgs& args) {
     for_rows(args.batch.rows, args.batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
       ws.reserve(args.batch.n);
       for (int64_t i = first; i < last; ++i) {
-        const RowInput<T> row = row_input<T>(args.batch, i);
+        RowInput<T> row = row_input<T>(args.batch, i);
         const core::Rule rule(args.batch.params + i * args.batch.params_stride);
         kernel.scan(row, ws);
+        if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
         const RowCut cut = kernel.cut(row, ws, rule);
         bool* mask = args.mask + i * args.vocab;
         std::fill_n(mask, args.vocab, false);
@@ -121,9 +176,27 @@ void launch_adaptor_mask(const MaskArgs& args) {
           continue;
         }
         for (int64_t id = 0; id < row.n; ++id) {
-          const float x = existing_logit(row, id);
-          mask[id] = x >= cut.masses.low && x <= cut.masses.high;
+          const float z = edited_logit(row, id);
+          mask[id] = z >= cut.masses.low && z <= cut.masses.high;
         }
+      }
+    });
+  });
+}
+
+void launch_adaptor_sets(const SetsArgs& args) {
+  const RowBatch& batch = args.batch;
+  for_type(batch.type, [&]<class T>(const RowKernel<T>& kernel) {
+    for_rows(batch.rows, batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
+      ws.reserve(batch.n);
+      for (int64_t i = first; i < last; ++i) {
+        RowInput<T> row = row_input<T>(batch, i);
+        const double* mu = args.sums ? args.sums + core::kSums * batch.rows + i : nullptr;
+        const core::Rule rule = core::string_rule(batch.params + i * batch.params_stride, mu);
+        kernel.scan(row, ws);
+        if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
+        RowCut cut = kernel.cut(row, ws, rule);
+        hand_out(args.sets, i, kernel, row, ws, cut);
       }
     });
   });

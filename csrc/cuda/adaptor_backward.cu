@@ -50,7 +50,7 @@ struct BackwardKernel {
   static __device__ void add_entry(Storage& s, const BackwardArgs& a, int64_t row, int64_t i,
                                    int64_t first, const float (&x)[kGradientsPerThread],
                                    float (&sum)[kGradientsPerThread]) {
-    if (!core::has_gradient(a.status[i])) return;
+    if (!entry_has_gradient(a, i)) return;
     const int64_t token = a.tokens[i];
     const bool exists = existing_logit<T>(a.batch, row, token) > -INFINITY;
     const core::RowGradient g = entry_gradient(a, i, exists);
