@@ -33,8 +33,9 @@ from aligndec.step import (
 if TYPE_CHECKING:
     from aligndec import asymptotics as asymptotics
     from aligndec import best_of_n as best_of_n
-    from aligndec import imh, tradeoff
+    from aligndec import imh as imh
     from aligndec import tilting as tilting
+    from aligndec import tradeoff as tradeoff
     from aligndec.global_sampler import GlobalSampler
 
 __all__ = [
@@ -58,7 +59,6 @@ __all__ = [
     "build_info",
     "custom_generate",
     "generate",
-    "imh",
     "kept_mask",
     "kept_sets",
     "pack",
@@ -68,7 +68,6 @@ __all__ = [
     "score",
     "score_grid",
     "score_strings",
-    "tradeoff",
     "use_backend",
 ]
 

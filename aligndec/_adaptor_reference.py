@@ -6,7 +6,6 @@ reported).
 
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor
 
@@ -185,7 +184,7 @@ def adaptor_mask(
 
 
 def sparse(ids: Tensor | None, offsets: Tensor | None, carried: Tensor | None) -> Sparse | None:
-    """The three tensors of sparse rows as one; None when they are absent."""
+    """Return the three tensors of sparse rows as one; None when they are absent."""
     if ids is None or offsets is None or carried is None:
         return None
     return ids, offsets, carried
@@ -194,7 +193,7 @@ def sparse(ids: Tensor | None, offsets: Tensor | None, carried: Tensor | None) -
 def picked_rows(
     logits: Tensor, allowed: Tensor | None, rows: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """The row of logits, and of its mask, that each result is on."""
+    """Return the row of logits, and of its mask, that each result is on."""
     if rows is None:
         return logits, allowed
     if allowed is not None and allowed.shape[0] != 1:

@@ -41,9 +41,7 @@ class LogitBias(NamedTuple):
         return LogitBias(self.ids.to(device), self.offsets.to(device), self.values.to(device))
 
 
-def given_bias(
-    function: str, bias: Any, batch: int, vocab: int, device: torch.device
-) -> LogitBias:
+def given_bias(function: str, bias: Any, batch: int, vocab: int, device: torch.device) -> LogitBias:
     """Check `bias`: a LogitBias of `batch` rows; on the CPU its values too."""
     if not isinstance(bias, LogitBias):
         raise TypeError(f"{function}: bias must be a LogitBias, got {bias!r:.80}")

@@ -195,7 +195,7 @@ def books(
 def _kept_sets(
     edited: Rows, scaled: Law, params: Tensor, given: Sparse | None
 ) -> tuple[Tensor, Tensor]:
-    """The kept sets bool [R, V], and which of them are void: 2 empty, 5 unknown, else 0."""
+    """Return the kept sets bool [R, V], and which of them are void: 2 empty, 5 unknown, else 0."""
     if given is None:
         base = weigh(edited, edited.top, None)
         return kept(edited, scaled, base, params), torch.where(edited.bad == 2, 2, 0)

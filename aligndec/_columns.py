@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = [
     "COLUMNS",
     "at_least",
     "at_least_if_given",
+    "beyond_temperature",
     "check",
     "columns",
     "count",
@@ -36,6 +38,13 @@ def columns(a: Any) -> list[float]:
         *(a.temperature, high, low, float(min(a.top_k, 2**53)), a.top_p, ln_min_p, a.typical_p),
         *(ln_epsilon, ln_eta, a.top_n_sigma, base, a.mirostat_tau, a.mirostat_lr),
     ]
+
+
+def beyond_temperature(a: Any) -> dict[str, Any]:
+    """Return what an adaptor does other than scale: the fields that are not at their default."""
+    scales = ("temperature", "dynamic_temperature")
+    others = [f for f in fields(a) if f.name not in scales]
+    return {f.name: getattr(a, f.name) for f in others if getattr(a, f.name) != f.default}
 
 
 def _ln(value: float) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aligndec._bias import given_bias
+from aligndec._columns import beyond_temperature
 from aligndec._sets import given_sets
 from aligndec.adaptors import Adaptor, PackedAdaptors, as_list
 
@@ -50,7 +51,7 @@ def given_args(
 
 
 def rows_of_given(given: Given, here: slice) -> Given:
-    """The sparse rows of some results; ids and values are shared, offsets count from their start.
+    """Return the sparse rows of some results; ids and values are shared, offsets are not moved.
 
     Of the three tensors of each, the second has an entry more than there are rows, and the last
     one of kept sets has one for each row.
@@ -74,5 +75,5 @@ def _refuse_stages(function: str, adaptor: Any) -> None:
             raise ValueError(what + "packed adaptors that cut")
         return
     for one in [adaptor] if isinstance(adaptor, Adaptor) else as_list(function, adaptor):
-        for name, value in one.beyond_temperature().items():
+        for name, value in beyond_temperature(one).items():
             raise ValueError(f"{what}{name}={value!r}")

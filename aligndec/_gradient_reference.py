@@ -110,7 +110,7 @@ def save_for_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, .
 
 
 def gradient_inputs(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    """The arguments of `adaptor_score_backward`."""
+    """Return the arguments of `adaptor_score_backward`."""
     logits, params, allowed, tokens, rows, cut, status, log_kept, *given = ctx.saved_tensors
     zeros = torch.zeros_like(status, dtype=torch.float64)
     heads = [zeros if grads[i] is None else grads[i] for i in (1, 2, 3)]

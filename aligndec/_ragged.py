@@ -14,7 +14,7 @@ def offsets_of(lengths: Tensor) -> Tensor:
 
 
 def row_of_entry(offsets: Tensor) -> Tensor:
-    """The row of each entry, int64 [nnz]."""
+    """Return the row of each entry, int64 [nnz]."""
     rows = torch.arange(len(offsets) - 1, device=offsets.device)
     return rows.repeat_interleave(offsets.diff())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -33,9 +34,9 @@ class KeptSets(NamedTuple):
         return len(self.offsets) - 1
 
     def lists(self) -> list[list[int]]:
-        """The ids of every row as lists; an incomplete row is empty."""
+        """Return the ids of every row as lists; an incomplete row is empty."""
         ids, at = self.ids.tolist(), self.offsets.tolist()
-        return [ids[a:b] for a, b in zip(at, at[1:], strict=False)]
+        return [ids[a:b] for a, b in pairwise(at)]
 
     def mask(self, vocab: int) -> Tensor:
         """Return the sets as bool [B, V]; an incomplete row is all False."""
@@ -115,5 +116,6 @@ def given_sets(
         kept = KeptSets.from_mask(rows)
     elif not isinstance(kept, KeptSets):
         raise TypeError(f"{function}: kept must be KeptSets or a bool Tensor, got {kept!r:.80}")
-    kept.check(function, batch, vocab, device)
-    return kept
+    sets: KeptSets = kept
+    sets.check(function, batch, vocab, device)
+    return sets

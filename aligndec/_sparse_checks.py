@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ def sorted_rows(function: str, name: str, lists: Any) -> tuple[Tensor, Tensor]:
     lengths = []
     for row, ids in enumerate(lists):
         one = sorted(whole(function, name, i, "lists of ints") for i in ids)
-        twice = [a for a, b in zip(one, one[1:], strict=False) if a == b]
+        twice = [a for a, b in pairwise(one) if a == b]
         if twice:
             raise ValueError(
                 f"{function}: {name} must be without duplicates, got {twice[0]} twice in row {row}"

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec._columns import COLUMNS, check, columns, count, number, whole
+from aligndec._columns import COLUMNS, beyond_temperature, check, columns, count, number, whole
 
 __all__ = [
     "COLUMNS",
@@ -142,13 +142,6 @@ class Adaptor:
         """Whether the kept set depends on the tokens before: mirostat."""
         return self.mirostat_tau > 0.0 and self.temperature > 0.0
 
-    def beyond_temperature(self) -> dict[str, Any]:
-        """What the adaptor does other than scale: fields that are not at their default."""
-        scales = ("temperature", "dynamic_temperature")
-        others = (f for f in fields(self) if f.name not in scales)
-        given = {f.name: (getattr(self, f.name), f.default) for f in others}
-        return {name: value for name, (value, default) in given.items() if value != default}
-
     @classmethod
     def from_generation_config(cls, config: Any) -> Adaptor:
         """Translate a transformers `GenerationConfig`.
@@ -222,11 +215,11 @@ def pack(
         return adaptors.to(device)
     if isinstance(adaptors, Adaptor):
         row = row_of(adaptors).to(device)
-        return PackedAdaptors(row, batch, adaptors.stateful, bool(adaptors.beyond_temperature()))
+        return PackedAdaptors(row, batch, adaptors.stateful, bool(beyond_temperature(adaptors)))
     listed = as_list("pack", adaptors, "adaptors")
     if len(listed) != batch:
         raise ValueError(f"pack: adaptors must be 1 or B = {batch} Adaptors, got {len(listed)}")
-    stateful, cuts = (any(a.stateful for a in listed), any(a.beyond_temperature() for a in listed))
+    stateful, cuts = (any(a.stateful for a in listed), any(beyond_temperature(a) for a in listed))
     return PackedAdaptors(rows_of(listed).to(device), batch, stateful, cuts)
 
 

@@ -30,8 +30,10 @@ def scaled(adaptors: list[ad.Adaptor]) -> list[ad.Adaptor]:
     return [ad.Adaptor(temperature=a.temperature) for a in adaptors]
 
 
-def random_bias(rows: int, vocab: int, seed: int, most: int = 8, scale: float = 3.0) -> ad.LogitBias:
-    """Up to `most` entries a row, a fifth of them −inf; never all of a row of two tokens or more."""
+def random_bias(
+    rows: int, vocab: int, seed: int, most: int = 8, scale: float = 3.0
+) -> ad.LogitBias:
+    """Up to `most` entries a row, a fifth of them −inf; never one for each token of a row."""
     g, parts, values = rng(seed), [], []
     for _ in range(rows):
         n = int(torch.randint(0, min(most, vocab - 1) + 1, (1,), generator=g))

@@ -1,4 +1,4 @@
-"""A sparse bias: the edited logits are cut, scaled and drawn from; the base law is of the raw ones."""
+"""A sparse bias: edited logits are cut, scaled and drawn from; the base law is of the raw ones."""
 
 import pytest
 import torch

@@ -85,7 +85,9 @@ def test_the_books_are_those_of_the_masked_law_and_the_full_one(tau: float) -> N
         "kl": (q.exp() * (q - p)).masked_fill(~mask, 0.0).sum(1),
     }
     for name, value in expected.items():
-        torch.testing.assert_close(getattr(step, name), value, rtol=0, atol=5e-7 * max(tau, 1 / tau))
+        torch.testing.assert_close(
+            getattr(step, name), value, rtol=0, atol=5e-7 * max(tau, 1 / tau)
+        )
     assert step.n_kept.tolist() == mask.sum(1).tolist()
     # The control: a mask of existing tokens has another base law.
     masked = ad.score(x, token, ad.Adaptor(temperature=tau), allowed=mask)

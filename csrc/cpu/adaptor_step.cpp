@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/draw.h"
+#include "cpu/hand_out.h"
 #include "cpu/isa.h"
 #include "cpu/rows.h"
 #include "launch/step_entry.h"
@@ -23,25 +24,6 @@ void write_entry(const StepArgs& args, const core::Rule& rule, const RowInput<T>
   if (given.ids && !rule.greedy())
     kept = given.find(y) >= 0 && z > -std::numeric_limits<float>::infinity();
   write_token(r, rule, args.out, args.count, i, y, x, z, kept);
-}
-
-// Lists the kept set of row i of `sets` where that is wanted, and lets the draw use the ids.
-template <class T>
-void hand_out(const SetRows& sets, int64_t i, const RowKernel<T>& kernel, const RowInput<T>& row,
-              const Workspace& ws, RowCut& cut) {
-  if (!sets.ids) return;
-  const bool known = cut.status == core::kOk;
-  const int64_t size = known ? cut.masses.n_kept : 0;
-  sets.complete[i] = size <= sets.stride;
-  sets.sizes[i] = sets.complete[i] ? size : 0;
-  if (sets.sizes[i] == 0) return;
-  int32_t* const ids = sets.ids + i * sets.stride;
-  if (cut.masses.greedy_token >= 0) {
-    ids[0] = static_cast<int32_t>(cut.masses.greedy_token);
-    return;
-  }
-  kernel.list_ids(row, ws, cut.masses.low, cut.masses.high, ids);
-  cut.list_ids = ids;
 }
 
 // Entries [first, last): draws or scores; neighbours with the same row and rule share the kept set.
@@ -179,24 +161,6 @@ void launch_adaptor_mask(const MaskArgs& args) {
           const float z = edited_logit(row, id);
           mask[id] = z >= cut.masses.low && z <= cut.masses.high;
         }
-      }
-    });
-  });
-}
-
-void launch_adaptor_sets(const SetsArgs& args) {
-  const RowBatch& batch = args.batch;
-  for_type(batch.type, [&]<class T>(const RowKernel<T>& kernel) {
-    for_rows(batch.rows, batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
-      ws.reserve(batch.n);
-      for (int64_t i = first; i < last; ++i) {
-        RowInput<T> row = row_input<T>(batch, i);
-        const double* mu = args.sums ? args.sums + core::kSums * batch.rows + i : nullptr;
-        const core::Rule rule = core::string_rule(batch.params + i * batch.params_stride, mu);
-        kernel.scan(row, ws);
-        if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
-        RowCut cut = kernel.cut(row, ws, rule);
-        hand_out(args.sets, i, kernel, row, ws, cut);
       }
     });
   });
