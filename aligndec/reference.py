@@ -22,6 +22,7 @@ from aligndec._gradient_reference import adaptor_score_backward, differentiable_
 from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Ops
 from aligndec._sets_reference import adaptor_sets, adaptor_step_sets
+from aligndec._smc_reference import smc_resample
 from aligndec._tilt_reference import tilt_solve, tilt_stats
 from aligndec._tq_reference import combine_logits
 from aligndec._tq_steps import Steps
@@ -46,6 +47,7 @@ __all__ = [
     "sample_with_sets",
     "score",
     "score_grid",
+    "smc_resample",
     "tilt_solve",
     "tilt_stats",
     "value",
@@ -67,6 +69,7 @@ ops = Ops(
     tilt_stats=tilt_stats,
     tilt_solve=tilt_solve,
     branched_attention=branched_attention,
+    smc_resample=smc_resample,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """The functions above as the public functions use them."""

@@ -21,9 +21,12 @@ __all__ = [
     "CANDIDATE",
     "CHAIN",
     "REJECTION",
+    "RESAMPLING",
     "RESCORE",
     "ROLLOUT",
     "SIR",
+    "SUFFIX",
+    "SUFFIX_TOKENS",
     "TOKEN",
     "bits_from_uniform",
     "child_seed",
@@ -40,6 +43,9 @@ REJECTION: Final = 4
 ROLLOUT: Final = 5
 CANDIDATE: Final = 6
 SIR: Final = 7
+RESAMPLING: Final = 8
+SUFFIX: Final = 9
+SUFFIX_TOKENS: Final = 10
 
 _MASK32 = 0xFFFFFFFF
 _MUL = (0xD2511F53, 0xCD9E8D57)

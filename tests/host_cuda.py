@@ -23,6 +23,7 @@ from launch_args import (
     ResampleArgs,
     RescoreArgs,
     SegmentValueArgs,
+    SmcResampleArgs,
     StateRef,
     StepArgs,
     TiltSolveArgs,
@@ -39,12 +40,12 @@ from torch.utils.cpp_extension import include_paths
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def compile_library(folder: Path, *overlay: Path) -> Path:
-    """Compile the kernels for the host, warnings as errors; headers in `overlay` go first."""
+def compile_library(folder: Path) -> Path:
+    """Compile the kernels for the host, warnings as errors."""
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ (set CXX)")
-    folders = [*overlay, ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc"]
+    folders = [ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc"]
     library = folder / "cuda_kernels.so"
     command = [*compiler.split(), "-std=c++20", "-O1", "-shared", "-fPIC", "-ffp-contract=off"]
     command += ["-Wall", "-Wextra", "-Wshadow", "-Werror", "-Wno-unknown-pragmas"]
@@ -213,6 +214,18 @@ class Kernels:
         out = [torch.full((len(rewards),), 77.0, dtype=torch.float64) for _ in range(3)]
         args = (at(rewards), at(log_ratio), *rewards.shape, mode, *map(at, out))
         self.call("segment_value", SegmentValueArgs(*args))
+        return out
+
+    def smc_resample(self, *inputs: Any) -> list[Tensor]:
+        log_weight, threshold, scheme, seed, sequence_ids, position, positions, uniforms = inputs
+        filters, n = log_weight.shape
+        out = [torch.full((filters, n), 77)]
+        out += [torch.full((filters,), 77.0, dtype=torch.float64) for _ in range(2)]
+        out.append(torch.zeros(filters, dtype=torch.bool))
+        room = torch.full((filters * n, 2), 77), torch.full((filters * n,), 77, dtype=torch.int32)
+        bits = bit_source(uniforms, None, seed, sequence_ids, positions, position)
+        args = (at(log_weight), filters, n, threshold, scheme, bits, *map(at, (*out, *room)))
+        self.call("smc_resample", SmcResampleArgs(*args))
         return out
 
     def tilt_stats(self, log_p: Tensor | None, r: Tensor, beta: Tensor) -> Tensor:

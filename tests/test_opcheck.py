@@ -142,6 +142,11 @@ def samples(op: str) -> Iterator[tuple]:
         log_weight, values = randn(ROWS, VOCAB).double(), torch.randn(ROWS, VOCAB, 2).double()
         yield log_weight, values, 5, 20, 3, -1
         yield log_weight, values[..., :0], 1, 1, 0, 0
+    elif op == "smc_resample":
+        weight, names = torch.randn(ROWS, 5).double(), torch.arange(5 * ROWS)
+        yield weight, 1.0, 0, -5, None, 3, None, None
+        yield weight, 0.5, 3, 0, names, 0, torch.arange(ROWS), None
+        yield weight, 1.0, 1, 0, None, 0, None, torch.rand(5 * ROWS, dtype=torch.float64)
     elif op == "branched_attention":
         own = torch.randn(3, 2, 4, 8), torch.randn(3, 2, 4, 8)
         given = torch.randn(3, 4, 1, 8), torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8), *own

@@ -16,6 +16,7 @@ enum class Stream : uint32_t {
   kRollout = 5,
   kCandidate = 6,
   kSir = 7,
+  kResampling = 8,
 };
 
 struct Words4 {

@@ -65,7 +65,7 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
       if (cut.masses.base == 0) {
         write_bad(args.out, args.count, i, cut.status);
       } else {
-        const float x = existing_logit(row, token);
+        const float x = args.tokens ? existing_logit(row, token) : 0.0f;
         write_without_set(cut.masses, args.out, args.count, i, cut.status, token,
                           args.tokens ? &x : nullptr);
       }

@@ -1,6 +1,4 @@
 // The ops that hand out kept sets as sparse rows: checks, allocation and launch. CPU only.
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 
 #include "ops/adaptor_step.h"
@@ -14,11 +12,11 @@ struct Sets {
   Tensor ids, sizes, complete;
 
   Sets(const char* op, int64_t rows, int64_t max_ids, const Tensor& logits) {
-    TORCH_CHECK_VALUE(max_ids >= 1, op, ": max_ids must be >= 1, got ", max_ids);
+    ALIGNDEC_CHECK(max_ids >= 1, op, ": max_ids must be >= 1, got ", max_ids);
     const int64_t most = std::min(max_ids, logits.size(1));
-    ids = at::empty({rows, most}, logits.options().dtype(at::kInt));
-    sizes = at::empty({rows}, logits.options().dtype(at::kLong));
-    complete = at::empty({rows}, logits.options().dtype(at::kBool));
+    ids = empty({rows, most}, ScalarType::Int, logits);
+    sizes = empty({rows}, ScalarType::Long, logits);
+    complete = empty({rows}, ScalarType::Bool, logits);
   }
   SetRows rows() const {
     return {ids.mutable_data_ptr<int32_t>(), ids.size(1), sizes.mutable_data_ptr<int64_t>(),
@@ -27,12 +25,12 @@ struct Sets {
   // One after the other.
   SetTensors joined() const {
     const int64_t count = sizes.size(0), stride = ids.size(1);
-    const Tensor offsets = at::empty({count + 1}, sizes.options());
+    const Tensor offsets = empty({count + 1}, sizes.scalar_type(), sizes);
     auto* const offset = offsets.mutable_data_ptr<int64_t>();
     const auto* const size = sizes.const_data_ptr<int64_t>();
     offset[0] = 0;
     for (int64_t i = 0; i < count; ++i) offset[i + 1] = offset[i] + size[i];
-    const Tensor all = at::empty({offset[count]}, ids.options());
+    const Tensor all = empty({offset[count]}, ids.scalar_type(), ids);
     for (int64_t i = 0; i < count; ++i)
       std::copy_n(ids.const_data_ptr<int32_t>() + i * stride, size[i],
                   all.mutable_data_ptr<int32_t>() + offset[i]);

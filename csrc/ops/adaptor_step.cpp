@@ -1,8 +1,6 @@
 // The ops of the fused step: checks, allocation and launch.
 #include "ops/adaptor_step.h"
 
-#include <ATen/ops/empty.h>
-
 #include "device.h"
 #include "ops/step_tensors.h"
 
@@ -23,7 +21,7 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   StepArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, rows);
   args.count = rows;
-  check_vector(kOp, "tokens", tokens, at::kLong, rows, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
   args.tokens = const_data_or_null<int64_t>(tokens);
   args.bits =
       bit_source(kOp, uniforms, seeds, seed, sequence_ids, positions, position, rows, logits);
@@ -47,15 +45,15 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   StepArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
   args.count = count;
-  check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
-  check_vector(kOp, "rows", rows, at::kLong, count, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
+  check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, count, logits);
   args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, count, logits);
   const Fields fields({count}, logits);
-  const Tensor cut = at::empty({4, count}, logits.options().dtype(at::kDouble));
-  const Tensor mass = at::empty({2, count}, logits.options().dtype(at::kLong));
+  const Tensor cut = empty({4, count}, ScalarType::Double, logits);
+  const Tensor mass = empty({2, count}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
@@ -71,11 +69,11 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
   GridArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, adaptors);
   args.adaptors = adaptors;
-  check_vector(kOp, "tokens", tokens, at::kLong, rows, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
   const Fields fields({adaptors, rows}, logits);
-  const Tensor mass = at::empty({2, adaptors, rows}, logits.options().dtype(at::kLong));
+  const Tensor mass = empty({2, adaptors, rows}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
   launch<cpu::launch_adaptor_grid, cuda::launch_adaptor_grid>(logits, args);
@@ -90,7 +88,7 @@ Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTe
   MaskArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, rows);
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
-  const Tensor mask = at::empty(logits.sizes(), logits.options().dtype(at::kBool));
+  const Tensor mask = empty(logits.sizes(), ScalarType::Bool, logits);
   args.mask = mask.mutable_data_ptr<bool>();
   args.vocab = logits.size(1);
   launch<cpu::launch_adaptor_mask, cuda::launch_adaptor_mask>(logits, args);
@@ -112,14 +110,15 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
   args.count = count;
   args.vocab = logits.size(1);
-  check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
-  check_vector(kOp, "rows", rows, at::kLong, count, logits);
-  check_vector(kOp, "status", status, at::kLong, count, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
+  check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
+  check_vector(kOp, "status", status, ScalarType::Long, count, logits);
   check_doubles(kOp, "cut", cut, {4, count}, logits);
-  const Tensor heads[] = {grad_log_p.contiguous(), grad_log_q.contiguous(),
-                          grad_log_z.contiguous()};
+  const Tensor heads[] = {as_contiguous(grad_log_p), as_contiguous(grad_log_q),
+                          as_contiguous(grad_log_z)};
   const char* const names[] = {"grad_log_p", "grad_log_q", "grad_log_z"};
-  for (int i = 0; i < 3; ++i) check_vector(kOp, names[i], heads[i], at::kDouble, count, logits);
+  for (int i = 0; i < 3; ++i)
+    check_vector(kOp, names[i], heads[i], ScalarType::Double, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   args.status = status.const_data_ptr<int64_t>();
@@ -127,17 +126,17 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.grad_log_q = heads[1].const_data_ptr<double>();
   args.grad_log_z = heads[2].const_data_ptr<double>();
   args.cut = cut.const_data_ptr<double>();
-  const Tensor kept_head = grad_log_kept ? grad_log_kept->contiguous() : Tensor();
+  const Tensor kept_head = grad_log_kept ? as_contiguous(*grad_log_kept) : Tensor();
   if (grad_log_kept) {
-    check_vector(kOp, "grad_log_kept", kept_head, at::kDouble, count, logits);
-    TORCH_CHECK_VALUE(log_kept, kOp, ": grad_log_kept must come with log_kept, got none");
-    check_vector(kOp, "log_kept", *log_kept, at::kDouble, count, logits);
+    check_vector(kOp, "grad_log_kept", kept_head, ScalarType::Double, count, logits);
+    ALIGNDEC_CHECK(log_kept, kOp, ": grad_log_kept must come with log_kept, got none");
+    check_vector(kOp, "log_kept", *log_kept, ScalarType::Double, count, logits);
     args.grad_log_kept = kept_head.const_data_ptr<double>();
     args.log_kept = log_kept->const_data_ptr<double>();
   }
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, count, logits);
   args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, count, logits);
-  const Tensor grad = at::empty(logits.sizes(), logits.options());
+  const Tensor grad = empty(logits.sizes(), logits.scalar_type(), logits);
   args.grad_logits = grad.mutable_data_ptr();
   launch<cpu::launch_adaptor_score_backward, cuda::launch_adaptor_score_backward>(logits, args);
   return grad;

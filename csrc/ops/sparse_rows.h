@@ -6,15 +6,13 @@
 
 namespace aligndec {
 
-using OptionalTensor = std::optional<Tensor>;
-
 // `rows` rows of ids that ascend from 0 on. Values are looked at on the CPU only: elsewhere that
 // would wait for the device, and the kernels look at each id instead.
 inline void check_sparse(const char* op, const char* name, const Tensor& ids,
                          const OptionalTensor& offsets, int64_t rows, const Tensor& logits) {
-  TORCH_CHECK_VALUE(offsets.has_value(), op, ": ", name, " must come with offsets, got none");
-  check_vector(op, name, ids, at::kInt, ids.numel(), logits);
-  check_vector(op, name, *offsets, at::kLong, rows + 1, logits);
+  ALIGNDEC_CHECK(offsets.has_value(), op, ": ", name, " must come with offsets, got none");
+  check_vector(op, name, ids, ScalarType::Int, ids.numel(), logits);
+  check_vector(op, name, *offsets, ScalarType::Long, rows + 1, logits);
   if (!logits.is_cpu()) return;
   const auto* const id = ids.const_data_ptr<int32_t>();
   const auto* const start = offsets->const_data_ptr<int64_t>();
@@ -24,16 +22,16 @@ inline void check_sparse(const char* op, const char* name, const Tensor& ids,
     good = start[r] == start[r + 1] || id[start[r]] >= 0;
     for (int64_t i = start[r] + 1; i < start[r + 1]; ++i) good = good && id[i - 1] < id[i];
   }
-  TORCH_CHECK_VALUE(good, op, ": ", name,
-                    " must be rows of ids >= 0 that ascend, between offsets that do, got others");
+  ALIGNDEC_CHECK(good, op, ": ", name,
+                 " must be rows of ids >= 0 that ascend, between offsets that do, got others");
 }
 
 inline BiasRows bias_rows(const char* op, const OptionalTensor& ids, const OptionalTensor& offsets,
                           const OptionalTensor& values, int64_t rows, const Tensor& logits) {
   if (!ids) return {};
   check_sparse(op, "bias", *ids, offsets, rows, logits);
-  TORCH_CHECK_VALUE(values.has_value(), op, ": bias must come with values, got none");
-  check_vector(op, "bias_values", *values, at::kFloat, ids->numel(), logits);
+  ALIGNDEC_CHECK(values.has_value(), op, ": bias must come with values, got none");
+  check_vector(op, "bias_values", *values, ScalarType::Float, ids->numel(), logits);
   static const int32_t kNoId = 0;  // the data of an empty tensor may be null, which means no bias
   const auto* const data = ids->numel() ? ids->const_data_ptr<int32_t>() : &kNoId;
   return {data, offsets->const_data_ptr<int64_t>(), values->const_data_ptr<float>()};
@@ -43,8 +41,8 @@ inline KeptRows kept_rows(const char* op, const OptionalTensor& ids, const Optio
                           const OptionalTensor& complete, int64_t rows, const Tensor& logits) {
   if (!ids) return {};
   check_sparse(op, "kept", *ids, offsets, rows, logits);
-  TORCH_CHECK_VALUE(complete.has_value(), op, ": kept must come with complete, got none");
-  check_vector(op, "kept_complete", *complete, at::kBool, rows, logits);
+  ALIGNDEC_CHECK(complete.has_value(), op, ": kept must come with complete, got none");
+  check_vector(op, "kept_complete", *complete, ScalarType::Bool, rows, logits);
   static const int32_t kNoId = 0;
   const auto* const data = ids->numel() ? ids->const_data_ptr<int32_t>() : &kNoId;
   return {data, offsets->const_data_ptr<int64_t>(), complete->const_data_ptr<bool>()};

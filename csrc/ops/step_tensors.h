@@ -1,10 +1,6 @@
 // The tensors of the fused step, read and allocated.
 #pragma once
 
-#include <ATen/ops/empty.h>
-
-#include <tuple>
-
 #include "core/adaptor_rules.h"
 #include "core/state.h"
 #include "launch/adaptor_step.h"
@@ -19,26 +15,26 @@ inline RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& pa
                           const OptionalTensor& allowed, int64_t valid_vocab, int64_t entries) {
   check_logits(op, logits);
   const int64_t rows = logits.size(0), vocab = logits.size(1);
-  TORCH_CHECK_VALUE(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
-                    vocab, "], got ", valid_vocab);
-  TORCH_CHECK_VALUE(params.scalar_type() == at::kDouble && params.dim() == 2 &&
-                        (params.size(0) == 1 || params.size(0) == entries) &&
-                        params.size(1) == core::kRuleColumns && params.is_contiguous() &&
-                        params.device() == logits.device(),
-                    op, ": params must be a contiguous float64 [1 or ", entries, ", ",
-                    core::kRuleColumns, "], got ", params.sizes());
+  ALIGNDEC_CHECK(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
+                 vocab, "], got ", valid_vocab);
+  ALIGNDEC_CHECK(params.scalar_type() == ScalarType::Double && params.dim() == 2 &&
+                     (params.size(0) == 1 || params.size(0) == entries) &&
+                     params.size(1) == core::kRuleColumns && params.is_contiguous() &&
+                     params.device() == logits.device(),
+                 op, ": params must be a contiguous float64 [1 or ", entries, ", ",
+                 core::kRuleColumns, "], got ", params.sizes());
   RowBatch batch = batch_of_logits(op, logits, valid_vocab);
   batch.params = params.const_data_ptr<double>();
   batch.params_stride = params.size(0) == 1 ? 0 : core::kRuleColumns;
   if (allowed) {
-    const bool bits = allowed->scalar_type() == at::kInt;
+    const bool bits = allowed->scalar_type() == ScalarType::Int;
     const int64_t width = bits ? (vocab + 31) / 32 : vocab;
-    TORCH_CHECK_VALUE((bits || allowed->scalar_type() == at::kBool) && allowed->dim() == 2 &&
-                          (allowed->size(0) == 1 || allowed->size(0) == rows) &&
-                          allowed->size(1) == width && (width <= 1 || allowed->stride(1) == 1) &&
-                          allowed->device() == logits.device(),
-                      op, ": allowed must be bool [R, V] or int32 [R, ceil(V/32)], got ",
-                      c10::toString(allowed->scalar_type()), " ", allowed->sizes());
+    ALIGNDEC_CHECK((bits || allowed->scalar_type() == ScalarType::Bool) && allowed->dim() == 2 &&
+                       (allowed->size(0) == 1 || allowed->size(0) == rows) &&
+                       allowed->size(1) == width && (width <= 1 || allowed->stride(1) == 1) &&
+                       allowed->device() == logits.device(),
+                   op, ": allowed must be bool [R, V] or int32 [R, ceil(V/32)], got ",
+                   allowed->scalar_type(), " ", allowed->sizes());
     const int64_t stride = allowed->size(0) == 1 ? 0 : allowed->stride(0);
     if (bits) {
       batch.allowed_bits = reinterpret_cast<const uint32_t*>(allowed->const_data_ptr<int32_t>());
@@ -56,10 +52,10 @@ inline BitSource bit_source(const char* op, const OptionalTensor& uniforms,
                             const OptionalTensor& seeds, int64_t seed,
                             const OptionalTensor& sequence_ids, const OptionalTensor& positions,
                             int64_t position, int64_t rows, const Tensor& logits) {
-  check_vector(op, "seeds", seeds, at::kLong, rows, logits);
-  check_vector(op, "sequence_ids", sequence_ids, at::kLong, rows, logits);
-  check_vector(op, "positions", positions, at::kLong, rows, logits);
-  check_vector(op, "uniforms", uniforms, at::kDouble, rows, logits);
+  check_vector(op, "seeds", seeds, ScalarType::Long, rows, logits);
+  check_vector(op, "sequence_ids", sequence_ids, ScalarType::Long, rows, logits);
+  check_vector(op, "positions", positions, ScalarType::Long, rows, logits);
+  check_vector(op, "uniforms", uniforms, ScalarType::Double, rows, logits);
   return {
       const_data_or_null<double>(uniforms),      const_data_or_null<int64_t>(seeds),     seed,
       const_data_or_null<int64_t>(sequence_ids), const_data_or_null<int64_t>(positions), position};
@@ -72,11 +68,11 @@ inline StateRef state_ref(const char* op, const OptionalTensor& sums, const Opti
   StateRef state{};
   state.pad = pad;
   if (!sums) return state;
-  TORCH_CHECK_VALUE(length && finished, op, ": sums, length and finished must be given together");
+  ALIGNDEC_CHECK(length && finished, op, ": sums, length and finished must be given together");
   check_doubles(op, "sums", *sums, {core::kStateRows, rows}, logits);
-  check_vector(op, "length", length, at::kLong, rows, logits);
-  check_vector(op, "finished", finished, at::kBool, rows, logits);
-  if (eos) check_vector(op, "eos", eos, at::kLong, eos->numel(), logits);
+  check_vector(op, "length", length, ScalarType::Long, rows, logits);
+  check_vector(op, "finished", finished, ScalarType::Bool, rows, logits);
+  if (eos) check_vector(op, "eos", eos, ScalarType::Long, eos->numel(), logits);
   return {data_or_null<double>(sums),
           data_or_null<int64_t>(length),
           data_or_null<bool>(finished),
@@ -90,12 +86,10 @@ inline StateRef state_ref(const char* op, const OptionalTensor& sums, const Opti
 struct Fields {
   Tensor token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status;
 
-  Fields(at::IntArrayRef shape, const Tensor& logits) {
-    const auto whole = logits.options().dtype(at::kLong),
-               real = logits.options().dtype(at::kDouble);
-    for (Tensor* t : {&token, &n_kept, &status}) *t = at::empty(shape, whole);
+  Fields(IntArrayRef shape, const Tensor& logits) {
+    for (Tensor* t : {&token, &n_kept, &status}) *t = empty(shape, ScalarType::Long, logits);
     for (Tensor* t : {&log_p, &log_q, &log_z, &log_kept, &entropy, &kl})
-      *t = at::empty(shape, real);
+      *t = empty(shape, ScalarType::Double, logits);
   }
   StepFields pointers() const {
     const auto real = [](const Tensor& t) { return t.mutable_data_ptr<double>(); };
