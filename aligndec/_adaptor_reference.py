@@ -13,15 +13,17 @@ from aligndec import rng
 from aligndec._books import Books, books
 from aligndec._mirostat import mirostat_next, mirostat_params
 from aligndec._ragged import dense
-from aligndec._weights import Sparse
+from aligndec._weights import sparse
+from aligndec._xtc import COIN, coin_bits, with_coin
 
 __all__ = [
     "adaptor_grid",
     "adaptor_mask",
     "adaptor_score",
     "adaptor_step",
+    "draw_counters",
     "picked_rows",
-    "sparse",
+    "thrown",
 ]
 
 Nine = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -79,16 +81,16 @@ def adaptor_step(
         params = mirostat_params(params, sums[5])
     bias = sparse(bias_ids, bias_offsets, bias_values)
     given = sparse(kept_ids, kept_offsets, kept_complete)
+    where = draw_counters(logits, sequence_ids, position, positions, length)
+    if tokens is None:
+        params = thrown(params, seed if seeds is None else seeds, *where)
     law = books(logits, params, allowed, valid_vocab, bias, given)
     y = tokens
     if y is None:
         if uniforms is not None:
             bits = rng.bits_from_uniform(uniforms)
         else:
-            if sequence_ids is None:
-                sequence_ids = torch.arange(logits.shape[0], device=logits.device)
-            at = positions if positions is not None else length if length is not None else position
-            bits = rng.philox(seed if seeds is None else seeds, sequence_ids, at, rng.TOKEN)[0]
+            bits = rng.philox(seed if seeds is None else seeds, *where, rng.TOKEN)[0]
         y = law.draw(bits)
     nine = _report(law, y, finished, pad, drawn=tokens is None)
     if sums is not None and length is not None and finished is not None:
@@ -128,7 +130,7 @@ def adaptor_score(
     Returns
     -------
     eleven tensors
-        The nine of `adaptor_step`, each [N]; cut float64 [4, N] (lo, hi, L1, LC: the kept set is
+        The nine of `adaptor_step`, each [N]; cut float64 [7, N] (`Books.cut`: the kept set is
         {lo <= x <= hi}); mass int64 [2, N] (scaled masses of all tokens and of the kept set).
     """
     bias = sparse(bias_ids, bias_offsets, bias_values)
@@ -149,13 +151,14 @@ def adaptor_grid(
     bias_offsets: Tensor | None = None,
     bias_values: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
-    """Report the tokens int64 [R] under each of A adaptors, params [A, 13].
+    """Report the tokens int64 [R] under each of A adaptors, params [A, COLUMNS].
 
     Returns
     -------
     ten tensors
         The nine of `adaptor_step`, each [A, R]; mass int64 [2, A, R].
     """
+    params = with_coin(params, None)
     bias = bias_ids, bias_offsets, bias_values
     laws = [
         adaptor_score(logits, p[None], allowed, valid_vocab, tokens, None, *bias)
@@ -178,16 +181,31 @@ def adaptor_mask(
     bias_offsets: Tensor | None = None,
     bias_values: Tensor | None = None,
 ) -> Tensor:
-    """Return the kept set, bool [R, V]; all False in bad rows."""
+    """Return the kept set without the coin of xtc, bool [R, V]; all False in bad rows."""
     bias = sparse(bias_ids, bias_offsets, bias_values)
-    return books(logits, params, allowed, valid_vocab, bias).keep.clone()
+    return books(logits, with_coin(params, None), allowed, valid_vocab, bias).keep.clone()
 
 
-def sparse(ids: Tensor | None, offsets: Tensor | None, carried: Tensor | None) -> Sparse | None:
-    """Return the three tensors of sparse rows as one; None when they are absent."""
-    if ids is None or offsets is None or carried is None:
-        return None
-    return ids, offsets, carried
+def draw_counters(
+    logits: Tensor,
+    sequence_ids: Tensor | None,
+    position: int,
+    positions: Tensor | None,
+    length: Tensor | None,
+) -> tuple[Tensor, Tensor | int]:
+    """Return sequence ids and positions, the counters of a draw's random numbers."""
+    if sequence_ids is None:
+        sequence_ids = torch.arange(logits.shape[0], device=logits.device)
+    at = positions if positions is not None else length if length is not None else position
+    return sequence_ids, at
+
+
+def thrown(params: Tensor, seed: int | Tensor, sequence_ids: Tensor, at: Tensor | int) -> Tensor:
+    """Return parameters with the coins of xtc as the draw throws them."""
+    if not bool((params[:, COIN] > 0.0).any()):
+        return params
+    bits = rng.philox(seed, sequence_ids, at, rng.XTC)[0]
+    return with_coin(params, coin_bits(params[:, COIN], bits.expand(len(sequence_ids))))
 
 
 def picked_rows(

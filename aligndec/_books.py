@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aligndec import _exact
+from aligndec._dynamic import temper
 from aligndec._ragged import dense
 from aligndec._stages import kept
 from aligndec._weights import (
@@ -38,7 +39,8 @@ class Books:
     the kept set; `weight` the draw weights over it, 0 elsewhere; `mass` their sum [R]; `masses`
     int64 [2, R] for `testing.masses`; `pivot` the edited logit of weight 1 in the kept set;
     `log_base` and `log_kept_sum` are ln Σ of the weights at τ = 1 (all tokens as they came,
-    relative to their maximum) and of the kept ones at τ (relative to pivot). `void` int64 [R]: 0,
+    relative to their maximum) and of the kept ones at τ (relative to pivot); `mean` that of the
+    edited logits under q. `void` int64 [R]: 0,
     2 where no token is kept, 5 where the given set is unknown.
     """
 
@@ -58,6 +60,7 @@ class Books:
     kl: Tensor
     n_kept: Tensor
     void: Tensor
+    mean: Tensor
 
     def draw(self, bits: Tensor) -> Tensor:
         """Return the first id whose inclusive prefix sum exceeds floor(r·W_C/2^64); bits r [R]."""
@@ -92,16 +95,22 @@ class Books:
         return torch.where(_at(self.keep, y), log_q, -torch.inf)
 
     def cut(self) -> Tensor:
-        """Kept interval and absolute log-sums: lo, hi, L1, LC as float64 [4, R]."""
+        """Return what the gradient reads, float64 [7, R].
+
+        Kept interval lo, hi; absolute log-sums L1, LC; τ; the mean of z under q; the entropy.
+        """
         z = self.edited.x.double()
         low = torch.where(self.keep, z, torch.inf).amin(1)
         high = torch.where(self.keep, z, -torch.inf).amax(1)
         log_c = self.pivot / _divisor(self.tau) + self.log_kept_sum
         log_c = torch.where(self.tau == 0.0, 0.0, log_c)
         known = self.void == 0
-        rows = [torch.where(known, c, torch.nan) for c in (low, high, log_c)]
-        cut = torch.stack([*rows[:2], self.top + self.log_base, rows[2]])
-        return torch.where(self.rows.bad == 0, cut, torch.nan)
+        low, high, log_c, mean = (
+            torch.where(known, c, torch.nan) for c in (low, high, log_c, self.mean)
+        )
+        log_1 = self.top + self.log_base
+        rows = torch.stack([low, high, log_1, log_c, self.tau, mean, self.entropy])
+        return torch.where(self.rows.bad == 0, rows, torch.nan)
 
 
 def _at(rows: Tensor, y: Tensor) -> Tensor:
@@ -128,7 +137,7 @@ def books(
     logits : Tensor
         [R, V], float32, float16, bfloat16 or float64.
     params : Tensor
-        float64 [1 | R, 13].
+        float64 [1 | R, COLUMNS].
     allowed : Tensor or None
         bool [1 | R, V] or int32 [1 | R, ceil(V/32)].
     valid_vocab : int
@@ -145,9 +154,12 @@ def books(
     # What bias makes of a row is bad only where it overflows.
     rows = rows._replace(bad=torch.where(edited.bad == 1, 1, rows.bad))
     params = params.expand(logits.shape[0], -1)
+    base = weigh(rows, rows.top, None)
+    own = base if bias is None else weigh(edited, edited.top, None)
+    params = temper(params, edited, own)
     tau = params[:, 0]
-    base, scaled = weigh(rows, rows.top, None), weigh(edited, edited.top, params)
-    keep, void = _kept_sets(edited, scaled, params, given)
+    scaled = weigh(edited, edited.top, params)
+    keep, void = _kept_sets(edited, scaled, own, params, given)
     top = rows.top[:, 0].double()
     w1, e1 = (v[:, 0] for v in base.sums(rows.exists))
     w_tau = scaled.sums(edited.exists)[0][:, 0]
@@ -169,6 +181,7 @@ def books(
     greedy = tau == 0.0
     best = torch.where(keep, rows.x.double(), -torch.inf).amax(1)
     log_best = (best - top) - log_1
+    mean = torch.where(greedy, edited.top[:, 0].double(), pivot - tau * (real(e_c) / real(w_c)))
     one = _ONE if rows.exact else 1.0
     masses = torch.stack([torch.where(greedy, one, w_tau), torch.where(greedy, one, w_own)])
     masses = masses if rows.exact else (masses * _ONE).round().long()
@@ -189,15 +202,15 @@ def books(
         kl=torch.where(greedy, 0.0 - log_best, kl.clamp(min=0.0)) + 0.0,
         n_kept=keep.sum(1),
         void=void,
+        mean=mean,
     )
 
 
 def _kept_sets(
-    edited: Rows, scaled: Law, params: Tensor, given: Sparse | None
+    edited: Rows, scaled: Law, base: Law, params: Tensor, given: Sparse | None
 ) -> tuple[Tensor, Tensor]:
     """Return the kept sets bool [R, V], and which of them are void: 2 empty, 5 unknown, else 0."""
     if given is None:
-        base = weigh(edited, edited.top, None)
         return kept(edited, scaled, base, params), torch.where(edited.bad == 2, 2, 0)
     ids, offsets, complete = given
     keep = edited.exists & dense(ids, offsets, True, edited.x.shape[1]) & complete[:, None]

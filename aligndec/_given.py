@@ -11,10 +11,11 @@ from torch import Tensor
 
 from aligndec._bias import given_bias
 from aligndec._columns import beyond_temperature
+from aligndec._dynamic import has_slope
 from aligndec._sets import given_sets
 from aligndec.adaptors import Adaptor, PackedAdaptors, as_list
 
-__all__ = ["Given", "given_args", "rows_of_given"]
+__all__ = ["Given", "given_args", "refuse_slope", "rows_of_given"]
 
 Given = tuple[Tensor | None, ...]
 """Empty; or bias ids, offsets and values; or these and kept ids, offsets and complete."""
@@ -65,6 +66,15 @@ def rows_of_given(given: Given, here: slice) -> Given:
     if kept and kept[1] is not None and kept[2] is not None:
         cut[4], cut[5] = kept[1][here.start : here.stop + 1], kept[2][here]
     return tuple(cut)
+
+
+def refuse_slope(function: str, logits: Tensor, params: Tensor, given: Given) -> None:
+    """Refuse a gradient through a temperature that follows from the entropy of edited logits."""
+    if given and logits.requires_grad and torch.is_grad_enabled() and has_slope(params):
+        raise ValueError(
+            f"{function}: adaptor must be without dynamic_temperature where logits require grad "
+            "and bias or kept is given, got one with it (give the temperature)"
+        )
 
 
 def _refuse_stages(function: str, adaptor: Any) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._adaptor_reference import adaptor_score, picked_rows, sparse
+from aligndec._adaptor_reference import adaptor_score, picked_rows
+from aligndec._dynamic import temperature_slope
 from aligndec._ragged import dense
-from aligndec._weights import edit_rows, read_rows
+from aligndec._weights import edit_rows, read_rows, sparse
 
 __all__ = [
     "adaptor_score_backward",
@@ -46,15 +47,18 @@ def adaptor_score_backward(
     With p = exp(x − L1) on all tokens, q = exp(z/τ − LC) on the kept set, z the edited logits,
     and 1 the indicator of y: g_p (1 − p) + g_q (1 − q)/τ + g_z (q − p)/τ. Of a given set log_kept
     has one too, g_k (q − s)/τ with s = exp(z/τ − Lτ) on all edited tokens. Greedy rows are the
-    case τ = 1, q = indicator of the arg-max, s = p. Rows that are bad or skipped get 0, and so
-    does −inf; where the given set is empty or unknown g_p alone counts.
+    case τ = 1, q = indicator of the arg-max, s = p. Where τ follows from the entropy (neither bias
+    nor given sets), (g_q (E − x_y) + g_z (L1 − E))/τ² · dτ/dH · dH/dx comes on top, with E the mean
+    of x under q and dH/dx = −p (x − L1 + H). Rows that are bad or skipped get 0, and so does −inf;
+    where the given set is empty or unknown g_p alone counts.
     """
     read = read_rows(*picked_rows(logits, allowed, rows), valid_vocab)
     edited = edit_rows(read, sparse(bias_ids, bias_offsets, bias_values))
     x, z, exists = read.x.double(), edited.x.double(), read.exists
-    tau = params[:, 0:1].expand(len(tokens), 1)
-    greedy, inverse = tau == 0.0, 1.0 / torch.where(tau == 0.0, 1.0, tau)
-    low, high, log_1, log_c = (c[:, None] for c in cut)
+    low, high, log_1, log_c, tau, mean, entropy = (c[:, None] for c in cut)
+    greedy = tau == 0.0
+    tau = torch.where(greedy, 1.0, tau)
+    inverse = 1.0 / tau
     inside = edited.exists & (low <= z) & (z <= high)
     if kept_ids is not None and kept_offsets is not None:
         inside = edited.exists & dense(kept_ids, kept_offsets, True, x.shape[1])
@@ -75,6 +79,10 @@ def adaptor_score_backward(
         s = torch.where(edited.exists, (z * inverse - (log_c - log_kept[:, None])).exp(), 0.0)
         g_k = grad_log_kept[:, None] * inverse
         grad += torch.where(scored, g_k * (q - torch.where(greedy, p, s)), 0.0)
+    slope = temperature_slope(params.expand(len(tokens), -1), tau, entropy)
+    along = g_q * (mean - (here * x).sum(1, keepdim=True)) + g_z * (log_1 - mean)
+    moved = along * inverse**2 * slope * p * (log_1 - entropy - x)
+    grad += torch.where(scored & (slope != 0.0), moved, 0.0)
     grad = torch.where(known & exists, grad, 0.0)
     if rows is not None:
         grad = grad.new_zeros(logits.shape).index_add(0, rows, grad)

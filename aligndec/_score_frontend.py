@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from aligndec import _checks as check
 from aligndec._bias import LogitBias
-from aligndec._given import Given, given_args, rows_of_given
-from aligndec._layout import broadcast, pieces
+from aligndec._given import Given, given_args, refuse_slope, rows_of_given
+from aligndec._layout import broadcast, joined, pieces
 from aligndec._op_types import Ops
 from aligndec._params import adaptor_params, grid_params
 from aligndec._sets import KeptSets
 from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
+from aligndec._xtc import given_coin, has_xtc, marginal, probabilities, with_coin
 from aligndec.adaptors import Adaptor
 from aligndec.state import SequenceState
 
@@ -38,6 +39,7 @@ class ScoreFrontend:
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
         strict: bool | None = None,
+        xtc_coin: Tensor | Literal["marginal"] | None = None,
         bias: LogitBias | None = None,
         kept: KeptSets | Tensor | None = None,
     ) -> Step:
@@ -59,6 +61,10 @@ class ScoreFrontend:
             Receives the sums in place; then logits are [B, V], tokens [B], without gradients.
         allowed, valid_vocab, strict
             As in `sample`; `allowed` has leading dimensions that broadcast with the logits'.
+        xtc_coin : bool Tensor [...] or "marginal"
+            Wanted where an adaptor has xtc: the coins of the tokens (`xtc_coin` gives those of
+            `sample`), or the law of a token whose coin is unknown: `log_q` and `kl` of the
+            mixture, `n_kept` of the set without the coin, `log_z` and `log_kept` NaN.
         bias : LogitBias, optional
             As in `sample`, one row for each result, in row-major order.
         kept : KeptSets or Tensor, optional
@@ -84,11 +90,23 @@ class ScoreFrontend:
         check.token_ids("score", tokens, vocab, device)
         shape = _broadcast("score", logits, tokens)
         params = adaptor_params("score", adaptor, shape, device, state)
+        if has_xtc(adaptor):
+            coin = given_coin("score", xtc_coin, shape, state is not None)
+            if coin is None:
+                rest: dict[str, Any] = {"allowed": allowed, "valid_vocab": valid_vocab}
+                rest |= {"strict": strict, "bias": bias, "kept": kept}
+                both = (
+                    self.score(logits, tokens, adaptor, **rest, xtc_coin=side)
+                    for side in torch.tensor([False, True], device=device)
+                )
+                return marginal(probabilities(params, shape), *both)
+            params = with_coin(params, coin.reshape(-1))
         valid = check.valid_ids("score", valid_vocab, vocab)
         strict = is_strict(strict, logits)
         if allowed is not None:
             allowed = check.allowed_mask("score", allowed, vocab, shape, device)
         given = given_args("score", bias, kept, adaptor, shape, vocab, device)
+        refuse_slope("score", logits, params, given)
         if state is not None:
             batch = logits, params, allowed, valid
             out = self._score_into(ops, state, batch, tokens, strict, given)
@@ -103,7 +121,7 @@ class ScoreFrontend:
                 batch = piece.logits, own, piece.allowed, valid
                 of_rows = flat[here], piece.rows, *rows_of_given(given, here)
                 parts.append(ops.adaptor_score(*batch, *of_rows)[:9])
-            out = [_joined(f, 0).reshape(shape) for f in zip(*parts, strict=True)]
+            out = [joined(f, 0).reshape(shape) for f in zip(*parts, strict=True)]
         step = Step(*out)
         return raise_if_bad("score", step, given=bool(given)) if strict else step
 
@@ -152,7 +170,8 @@ class ScoreFrontend:
         Returns
         -------
         Step
-            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised.
+            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised. Of
+            xtc the law without the coin.
         """
         ops = self._table()
         vocab = check.logits_of("score_grid", logits, ops.dtypes, False)
@@ -169,7 +188,7 @@ class ScoreFrontend:
             here = slice(start, start := start + piece.size)
             batch = piece.logits, params, piece.allowed, valid
             parts.append(ops.adaptor_grid(*batch, flat[here], *rows_of_given(given, here))[:9])
-        fields = [_joined(f, 1) for f in zip(*parts, strict=True)]
+        fields = [joined(f, 1) for f in zip(*parts, strict=True)]
         return Step(
             *(
                 f.reshape(-1, *shape) if f.numel() else f.new_empty(len(params), *shape)
@@ -196,7 +215,7 @@ class ScoreFrontend:
         Returns
         -------
         Tensor
-            bool [..., V]; all False in bad rows.
+            bool [..., V]; all False in bad rows. Of xtc the set without the coin.
         """
         ops = self._table()
         vocab = check.logits_of("kept_mask", logits, ops.dtypes, False)
@@ -212,12 +231,7 @@ class ScoreFrontend:
             own = params if params.shape[0] == 1 else params[here]
             batch = piece.logits, own, piece.allowed, valid
             parts.append(ops.adaptor_mask(*batch, *rows_of_given(given, here)))
-        return _joined(parts, 0).reshape(logits.shape)
-
-
-def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
-    """Concatenate; one part stays as it is, which saves a copy (and on a GPU a launch)."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)
+        return joined(parts, 0).reshape(logits.shape)
 
 
 def _broadcast(function: str, logits: Tensor, tokens: Tensor) -> tuple[int, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aligndec._adaptor_reference import adaptor_step, sparse
-from aligndec._books import books
+from aligndec._adaptor_reference import adaptor_step, draw_counters, thrown
+from aligndec._books import Books, books
 from aligndec._mirostat import mirostat_params
 from aligndec._ragged import offsets_of
+from aligndec._weights import sparse
+from aligndec._xtc import with_coin
 
 __all__ = ["adaptor_sets", "adaptor_step_sets"]
 
@@ -27,13 +29,12 @@ def adaptor_sets(
     """Return the kept sets as ids int32 [nnz], offsets int64 [R + 1] and complete bool [R].
 
     A set of more than `max_ids` tokens is not stored and not complete; bad rows have an empty set.
-    `sums` float64 [6, R], of a state, holds the thresholds of mirostat.
+    `sums` float64 [6, R], of a state, holds the thresholds of mirostat. Of xtc: without the coin.
     """
     if sums is not None:
         params = mirostat_params(params, sums[5])
     bias = sparse(bias_ids, bias_offsets, bias_values)
-    law = books(logits, params, allowed, valid_vocab, bias)
-    return _listed(law.keep & (law.rows.bad == 0)[:, None], max_ids)
+    return _listed(books(logits, with_coin(params, None), allowed, valid_vocab, bias), max_ids)
 
 
 def adaptor_step_sets(
@@ -67,7 +68,11 @@ def adaptor_step_sets(
         rows have an empty set.
     """
     batch, bias = (logits, params, allowed, valid_vocab), (bias_ids, bias_offsets, bias_values)
-    ids, offsets, complete = adaptor_sets(*batch, sums, max_ids, *bias)
+    own = params if sums is None else mirostat_params(params, sums[5])
+    where = draw_counters(logits, sequence_ids, position, positions, length)
+    own = thrown(own, seed if seeds is None else seeds, *where)
+    law = books(logits, own, allowed, valid_vocab, sparse(*bias))
+    ids, offsets, complete = _listed(law, max_ids)
     if finished is not None:
         lengths = offsets.diff()
         ids = ids[(~finished).repeat_interleave(lengths)]
@@ -79,7 +84,8 @@ def adaptor_step_sets(
     return *nine, ids, offsets, complete
 
 
-def _listed(keep: Tensor, max_ids: int) -> tuple[Tensor, Tensor, Tensor]:
+def _listed(law: Books, max_ids: int) -> tuple[Tensor, Tensor, Tensor]:
+    keep = law.keep & (law.rows.bad == 0)[:, None]
     complete = keep.sum(1) <= max_ids
     stored = keep & complete[:, None]
     return stored.nonzero()[:, 1].int(), offsets_of(stored.sum(1)), complete

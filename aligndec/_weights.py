@@ -24,6 +24,7 @@ __all__ = [
     "log_mass",
     "read_rows",
     "real",
+    "sparse",
     "unsigned",
     "weigh",
 ]
@@ -34,6 +35,13 @@ Sparse = tuple[Tensor, Tensor, Tensor]
 _UNIT = 2.0**-43
 _LOWEST_GAP = -131072.0
 _LOWEST_LOGIT = -60.0
+
+
+def sparse(ids: Tensor | None, offsets: Tensor | None, carried: Tensor | None) -> Sparse | None:
+    """Return the three tensors of sparse rows as one; None when they are absent."""
+    if ids is None or offsets is None or carried is None:
+        return None
+    return ids, offsets, carried
 
 
 class Rows(NamedTuple):
@@ -138,7 +146,7 @@ def weigh(rows: Rows, pivot: Tensor, params: Tensor | None) -> Law:
     pivot : Tensor
         [R, 1], the logit of weight 1.
     params : Tensor or None
-        float64 [R, 13] for the law at temperature τ; None for τ = 1.
+        float64 [R, COLUMNS] for the law at temperature τ; None for τ = 1.
     """
     gap = torch.where(rows.exists, rows.x - pivot, 0.0)
     if not rows.exact:

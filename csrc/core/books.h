@@ -80,6 +80,12 @@ ALIGNDEC_HD RowBooks row_books(const RowMasses& r, double tau) {
   return b;
 }
 
+// The mean of the edited logits under q.
+ALIGNDEC_HD double mean_of_kept(const RowMasses& r, double tau) {
+  if (tau == 0.0) return static_cast<double>(r.top);
+  return static_cast<double>(r.kept_top) - tau * mass_ratio(r.kept_e, r.kept);
+}
+
 // The maximum of the logits as they came.
 ALIGNDEC_HD double base_top(const RowMasses& r) {
   return static_cast<double>(r.top) - r.base_shift;

@@ -42,15 +42,15 @@ void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, RowInput<T>
                int64_t i) {
   if (!entry_has_gradient(args, i)) return;
   const int64_t token = args.tokens[i];
-  const bool exists = existing_logit(row, token) > -std::numeric_limits<float>::infinity();
+  const float x = existing_logit(row, token);
   if (args.bias.ids) {
     kernel.scan(row, ws);
     kernel.edit(row, ws, args.bias.row(i));
   }
-  const core::RowGradient gradient = entry_gradient(args, i, exists);
+  const core::RowGradient gradient = entry_gradient(args, i, x);
   const SparseRow given = args.kept.row(i);
   kernel.add_gradient(row, ws, gradient, given);
-  if (exists) ws.list_x[token] += gradient.token_weight;
+  if (x > -std::numeric_limits<float>::infinity()) ws.list_x[token] += gradient.token_weight;
   if (gradient.top_weight != 0.0f)
     ws.list_x[best_of(row, given, gradient.low)] += gradient.top_weight;
 }

@@ -15,7 +15,7 @@ void launch_adaptor_sets(const SetsArgs& args) {
       for (int64_t i = first; i < last; ++i) {
         RowInput<T> row = row_input<T>(batch, i);
         const double* mu = args.sums ? args.sums + core::kSums * batch.rows + i : nullptr;
-        const core::Rule rule = core::string_rule(batch.params + i * batch.params_stride, mu);
+        core::Rule rule = core::string_rule(batch.params + i * batch.params_stride, mu);
         kernel.scan(row, ws);
         if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
         RowCut cut = kernel.cut(row, ws, rule);

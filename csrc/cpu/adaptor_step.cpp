@@ -35,6 +35,7 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
   int64_t known_row = -1;
   const double* known_params = nullptr;
   RowCut cut{};
+  core::Rule rule;
   for (int64_t i = first; i < last; ++i) {
     const int64_t token = args.tokens ? args.tokens[i] : -1;
     if ((args.state.sums && args.state.finished[i]) || (args.tokens && token < 0)) {
@@ -45,17 +46,18 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
     const int64_t at = args.row_of ? args.row_of[i] : i;
     const double* params = batch.params + i * batch.params_stride;
     RowInput<T> row = row_input<T>(batch, at);
-    const core::Rule rule = entry_rule(args, i);
     const SparseRow given = args.kept.row(i);
     const bool new_row = at != known_row || args.bias.ids;
     if (new_row) kernel.scan(row, ws);
     if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
     if (given.ids) {
-      cut =
-          kernel.cut_given(row, ws, rule, args.kept.complete[i] ? given : SparseRow{given.ids, 0});
-      const bool unknown = cut.status == core::kNoToken && !args.kept.complete[i];
-      if (unknown && cut.masses.base != 0) cut.status = core::kUnknownSet;
+      rule = entry_rule(args, i);
+      const bool complete = args.kept.complete[i];
+      cut = kernel.cut_given(row, ws, rule, complete ? given : SparseRow{given.ids, 0});
+      const bool unknown = cut.status == core::kNoToken && cut.masses.base != 0 && !complete;
+      if (unknown) cut.status = core::kUnknownSet;
     } else if (new_row || params != known_params) {
+      rule = entry_rule(args, i);
       cut = kernel.cut(row, ws, rule);
     }
     known_row = at;
@@ -122,7 +124,7 @@ void launch_adaptor_grid(const GridArgs& args) {
             write_empty(args.out, count, i, 0, core::kFinished, 0.0);
             continue;
           }
-          const core::Rule rule(batch.params + a * batch.params_stride);
+          core::Rule rule(batch.params + a * batch.params_stride);
           const RowCut cut = kernel.cut(row, ws, rule);
           const float x = existing_logit(row, token), z = edited_logit(row, token);
           if (cut.status == core::kOk) {
@@ -146,7 +148,7 @@ void launch_adaptor_mask(const MaskArgs& args) {
       ws.reserve(args.batch.n);
       for (int64_t i = first; i < last; ++i) {
         RowInput<T> row = row_input<T>(args.batch, i);
-        const core::Rule rule(args.batch.params + i * args.batch.params_stride);
+        core::Rule rule(args.batch.params + i * args.batch.params_stride);
         kernel.scan(row, ws);
         if (args.bias.ids) kernel.edit(row, ws, args.bias.row(i));
         const RowCut cut = kernel.cut(row, ws, rule);

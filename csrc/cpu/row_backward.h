@@ -15,8 +15,8 @@ struct ShiftedExp {
 };
 
 // Adds base_weight p, p of the logits as they came, and of the edited ones scaled_weight s and
-// kept_weight q to the gradient that is gathered in the workspace's list; nothing where no token
-// exists.
+// kept_weight q, and entropy_weight p (x - entropy_centre), to the gradient that is gathered in the
+// workspace's list; nothing where no token exists.
 template <class T, bool kKept, bool kScaled, bool kEdited>
 void add_laws(const RowInput<T>& in, Workspace& ws, const core::RowGradient& g) {
   RowInput<T> as_it_came = in;
@@ -26,6 +26,8 @@ void add_laws(const RowInput<T>& in, Workspace& ws, const core::RowGradient& g) 
   const Simd::F base_weight = Simd::set(g.base_weight), kept_weight = Simd::set(g.kept_weight),
                 scaled_weight = Simd::set(g.scaled_weight);
   const Simd::F low = Simd::set(g.low), high = Simd::set(g.high);
+  const Simd::F entropy_weight = Simd::set(g.entropy_weight);
+  const Simd::F entropy_centre = Simd::set(g.entropy_centre);
   const Simd::F least = Simd::set(-FLT_MAX), most = Simd::set(FLT_MAX);
   for (int64_t b = 0; b < row.blocks; ++b) {
     for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
@@ -41,6 +43,10 @@ void add_laws(const RowInput<T>& in, Workspace& ws, const core::RowGradient& g) 
       if constexpr (kKept) {
         const Simd::F q = Simd::only(kept(z), Simd::between(z, low, high));
         sum = Simd::fma(kept_weight, q, sum);
+      }
+      if (g.entropy_weight != 0.0f) {
+        const Simd::F moved = Simd::mul(entropy_weight, Simd::sub(x, entropy_centre));
+        sum = Simd::fma(Simd::only(moved, Simd::between(x, least, most)), p, sum);
       }
       Simd::store(out, sum);
     }

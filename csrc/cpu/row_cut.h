@@ -44,12 +44,22 @@ inline void settle_list(Workspace& ws, const core::Rule& rule, Sums kept, core::
   r.kept_e = kept.entropy;
 }
 
+// Gives a rule of dynamic temperature that of the row.
 template <class T>
-RowCut cut_as_it_is(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
+void temper_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
+  weigh_row(in, ws, core::Rule(), false);
+  const Sums& all = ws.base;
+  rule.set_temperature(core::row_temperature(rule, all.mass, all.entropy, ws.count));
+}
+
+template <class T>
+RowCut cut_as_it_is(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
   RowCut cut{ws.status, KeptAs::kAll, {}};
+  if (rule.dynamic()) temper_row(in, ws, rule);
   const bool all = !rule.truncates(ws.count);
   core::RowMasses& r = cut.masses;
   ws.collect_from = FLT_MAX;
+  ws.squares_known = false;
   if (!all && cut_wide(in, ws, rule, r)) {
     cut.kept_as = KeptAs::kInterval;
   } else if (!all) {
@@ -89,7 +99,7 @@ RowCut cut_as_it_is(const RowInput<T>& in, Workspace& ws, const core::Rule& rule
 }
 
 template <class T>
-RowCut cut_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
+RowCut cut_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
   if (ws.status != core::kOk) return cut_nothing(ws, in.edited != nullptr);
   RowCut cut = cut_as_it_is(in, ws, rule);
   if (!in.edited) return cut;

@@ -32,9 +32,9 @@ double moved_in_list(const RowInput<T>& in, const Workspace& ws, const SparseRow
 
 // The kept set is what exists of the given ids.
 template <class T>
-RowCut cut_given(const RowInput<T>& in, Workspace& ws, const core::Rule& rule,
-                 const SparseRow& given) {
+RowCut cut_given(const RowInput<T>& in, Workspace& ws, core::Rule& rule, const SparseRow& given) {
   if (ws.status != core::kOk) return cut_nothing(ws, in.edited != nullptr);
+  if (rule.dynamic()) temper_row(in, ws, rule);
   RowCut cut{ws.status, KeptAs::kList, {}, given.ids};
   core::RowMasses& r = cut.masses;
   ws.collect_from = FLT_MAX;

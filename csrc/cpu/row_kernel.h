@@ -17,7 +17,13 @@
 //
 #include "cpu/row_prefix.h"
 //
+#include "cpu/row_powers.h"
+//
+#include "cpu/row_entropy.h"
+//
 #include "cpu/row_sample.h"
+//
+#include "cpu/row_moments.h"
 //
 #include "cpu/row_forecast.h"
 //
@@ -26,6 +32,8 @@
 #include "cpu/row_watch.h"
 //
 #include "cpu/row_propose.h"
+//
+#include "cpu/row_survivors.h"
 //
 #include "cpu/row_stages.h"
 //

@@ -41,11 +41,12 @@ struct RowKernel {
   void (*scan)(const RowInput<T>& row, Workspace& ws);
   // After scan: adds a bias, from where on the row is the edited one.
   void (*edit)(RowInput<T>& row, Workspace& ws, const BiasRow& bias);
-  RowCut (*cut)(const RowInput<T>& row, Workspace& ws, const core::Rule& rule);
+  // Also leaves a row's own temperature in the rule, where it asks for one.
+  RowCut (*cut)(const RowInput<T>& row, Workspace& ws, core::Rule& rule);
   // In place of cut: the kept set is what exists of these ids.
-  RowCut (*cut_given)(const RowInput<T>& row, Workspace& ws, const core::Rule& rule,
+  RowCut (*cut_given)(const RowInput<T>& row, Workspace& ws, core::Rule& rule,
                       const SparseRow& given);
-  // Writes the ids of all tokens of [low, high], in order, to out, which has kSlack more room.
+  // Writes the ids of all tokens of [low, high], in order.
   int64_t (*list_ids)(const RowInput<T>& row, const Workspace& ws, float low, float high,
                       int32_t* out);
   // The first kept id whose cumulative mass exceeds `target`, and its logit.
