@@ -10,14 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aligndec import reference
-from aligndec._version import __version__
+from aligndec._penalties import Penalties, penalties
+from aligndec._version import __version__ as __version__
 from aligndec._xtc import xtc_coin
 from aligndec.adaptors import Adaptor, PackedAdaptors, pack
 from aligndec.backend import build_info, use_backend
-from aligndec.errors import AligndecError, BadLogitsError, NotEnoughSamples, RewardError
+from aligndec.errors import AligndecError as AligndecError
+from aligndec.errors import BadLogitsError, NotEnoughSamples, RewardError
 from aligndec.generate import custom_generate, generate, score_strings
 from aligndec.generation import Generation
-from aligndec.models import FunctionLM, HFCausalLM, StepLM, as_step_lm
+from aligndec.models import FunctionLM, StepLM, as_step_lm
+from aligndec.models import HFCausalLM as HFCausalLM
 from aligndec.state import SequenceState
 from aligndec.step import (
     KeptSets,
@@ -41,21 +44,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adaptor",
-    "AligndecError",
     "BadLogitsError",
     "FunctionLM",
     "Generation",
     "GlobalSampler",
-    "HFCausalLM",
     "KeptSets",
     "LogitBias",
     "NotEnoughSamples",
     "PackedAdaptors",
+    "Penalties",
     "RewardError",
     "SequenceState",
     "Step",
     "StepLM",
-    "__version__",
     "as_step_lm",
     "build_info",
     "custom_generate",
@@ -63,6 +64,7 @@ __all__ = [
     "kept_mask",
     "kept_sets",
     "pack",
+    "penalties",
     "reference",
     "sample",
     "sample_with_sets",

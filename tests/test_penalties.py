@@ -8,7 +8,7 @@ from cases import INF, randn, rng
 from torch import Tensor
 
 import aligndec as ad
-from aligndec._penalties import Penalties, penalties
+from aligndec import Penalties, penalties
 
 transformers = pytest.importorskip("transformers")
 VOCAB = 17
