@@ -10,7 +10,7 @@ from torch import Tensor
 from aligndec import _checks as check
 from aligndec._op_types import Ops
 from aligndec._params import adaptor_params
-from aligndec._step_types import warn_same_uniform
+from aligndec._step_types import is_strict, warn_same_uniform
 from aligndec.state import SequenceState
 
 __all__ = ["draw_args"]
@@ -28,7 +28,7 @@ def draw_args(
     state: SequenceState | None,
     allowed: Tensor | None,
     valid_vocab: int | None,
-    strict: bool,
+    strict: bool | None,
 ) -> tuple[tuple[Tensor, Tensor, Tensor | None, int], tuple[Any, ...]]:
     """Return (logits, params, allowed, valid_vocab) and what follows, from the seed to strict."""
     vocab = check.logits_of(function, logits, ops.dtypes, True)
@@ -59,5 +59,6 @@ def draw_args(
     if allowed is not None:
         allowed = check.allowed_mask(function, allowed, vocab, (batch,), device)
     valid = check.valid_ids(function, valid_vocab, vocab)
+    strict = is_strict(strict, logits)
     bits = seed, seeds, sequence_ids, position, position_ids, uniforms
     return (logits, params, allowed, valid), (*bits, sums, length, finished, eos, pad, strict)

@@ -10,7 +10,7 @@ from aligndec._given import given_args
 from aligndec._score_frontend import ScoreFrontend
 from aligndec._sets import KeptSets
 from aligndec._sets_frontend import SetsFrontend
-from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
+from aligndec._step_types import AnyAdaptor, Step, raise_if_bad
 from aligndec.adaptors import Adaptor
 from aligndec.state import SequenceState
 
@@ -79,7 +79,7 @@ class Frontend(ScoreFrontend, SetsFrontend):
             Some row holds NaN or +inf, or no token, or its given set is not complete (status 5);
             nothing was committed to `state`.
         """
-        ops, strict = self._table(), is_strict(strict, logits)
+        ops = self._table()
         batch, draw = draw_args(
             *("sample", ops, logits, adaptor, seed, sequence_ids, positions, uniforms, state),
             *(allowed, valid_vocab, strict),
@@ -87,4 +87,4 @@ class Frontend(ScoreFrontend, SetsFrontend):
         rows, vocab = batch[0].shape
         given = given_args("sample", bias, kept, adaptor, (rows,), vocab, logits.device)
         step = Step(*ops.adaptor_step(*batch, None, *draw, *given))
-        return raise_if_bad("sample", step) if strict else step
+        return raise_if_bad("sample", step) if draw[-1] else step

@@ -16,7 +16,7 @@ from aligndec._layout import pieces
 from aligndec._op_types import Ops
 from aligndec._params import adaptor_params
 from aligndec._sets import KeptSets
-from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
+from aligndec._step_types import AnyAdaptor, Step, raise_if_bad
 from aligndec.adaptors import Adaptor
 from aligndec.state import SequenceState
 
@@ -69,7 +69,7 @@ class SetsFrontend:
         BadLogitsError
             As in `sample`.
         """
-        ops, strict = self._table(), is_strict(strict, logits)
+        ops = self._table()
         batch, draw = draw_args(
             *("sample_with_sets", ops, logits, adaptor, seed, sequence_ids, positions, uniforms),
             *(state, allowed, valid_vocab, strict),
@@ -80,7 +80,7 @@ class SetsFrontend:
         given = given_args("sample_with_sets", bias, None, adaptor, (rows,), vocab, logits.device)
         out = ops.adaptor_step_sets(*batch, *draw, most, *given)
         step = Step(*out[:9])
-        return (raise_if_bad("sample_with_sets", step) if strict else step), KeptSets(*out[9:])
+        return (raise_if_bad("sample_with_sets", step) if draw[-1] else step), KeptSets(*out[9:])
 
     def kept_sets(
         self,
