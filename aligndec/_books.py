@@ -98,12 +98,13 @@ class Books:
         """Return what the gradient reads, float64 [7, R].
 
         Kept interval lo, hi; absolute log-sums L1, LC; τ; the mean of z under q; the entropy.
+        A greedy row, whose q needs no LC, has its token there.
         """
         z = self.edited.x.double()
         low = torch.where(self.keep, z, torch.inf).amin(1)
         high = torch.where(self.keep, z, -torch.inf).amax(1)
         log_c = self.pivot / _divisor(self.tau) + self.log_kept_sum
-        log_c = torch.where(self.tau == 0.0, 0.0, log_c)
+        log_c = torch.where(self.tau == 0.0, self.keep.long().argmax(1), log_c)
         known = self.void == 0
         low, high, log_c, mean = (
             torch.where(known, c, torch.nan) for c in (low, high, log_c, self.mean)

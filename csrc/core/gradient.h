@@ -17,6 +17,8 @@
 
 namespace aligndec::core {
 
+constexpr double kMostTokens = 9007199254740992.0;  // 2^53: float64 holds every id below
+
 // e^(a x - b) for a x <= b, through exp32: x is first moved by a float near b / a, so that large
 // offsets cost nothing.
 struct ShiftedExp {
@@ -34,7 +36,7 @@ struct ShiftedExp {
 };
 
 // What a backward pass knows of a scored token: the kept set, L1 and LC, the temperature, the mean
-// of x under q, the entropy of the row.
+// of x under q, the entropy of the row. A greedy row, which needs no LC, has its token there.
 struct CutRecord {
   static constexpr int kRows = 7;
   double low, high, log_base, log_kept, tau, mean, entropy;
@@ -47,23 +49,27 @@ struct GradientHeads {
 
 // What one scored token adds to the gradient of its row: base_weight p + scaled_weight s +
 // kept_weight q, q of the kept tokens only, + entropy_weight p (x - entropy_centre), then
-// token_weight at the token and top_weight at the arg-max of the kept set.
+// token_weight at the token and top_weight at the token of a greedy row.
 struct RowGradient {
   ShiftedExp base, kept, scaled;
   float base_weight, kept_weight, scaled_weight, token_weight, top_weight, low, high,
       entropy_weight, entropy_centre;
+  int64_t top;  // the token of a greedy row, else -1
 
   // `x`: the token's logit as it came; one that does not exist (-inf) gives none for log_p.
   // `log_kept`: of a given set, else 0. Where no kept set is known, log_p alone has a gradient.
   ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, float x, const GradientHeads& heads,
                           const CutRecord& cut, double log_kept)
       : base(1.0, cut.log_base),
-        kept(rule.greedy() ? 1.0 : 1.0 / cut.tau, cut.log_kept),
-        scaled(rule.greedy() ? 1.0 : 1.0 / cut.tau, cut.log_kept - log_kept),
+        kept(rule.greedy() ? 1.0 : 1.0 / cut.tau, rule.greedy() ? 0.0 : cut.log_kept),
+        scaled(rule.greedy() ? 1.0 : 1.0 / cut.tau, rule.greedy() ? 0.0 : cut.log_kept - log_kept),
         low(static_cast<float>(cut.low)),
         high(static_cast<float>(cut.high)),
         entropy_weight(0.0f),
-        entropy_centre(static_cast<float>(cut.log_base - cut.entropy)) {
+        entropy_centre(static_cast<float>(cut.log_base - cut.entropy)),
+        top(rule.greedy() && cut.log_kept >= 0.0 && cut.log_kept < kMostTokens
+                ? static_cast<int64_t>(cut.log_kept)
+                : -1) {
     const bool exists = x > -INFINITY, scored = status == kOk || status == kOutside;
     const double inverse = rule.greedy() ? 1.0 : 1.0 / cut.tau;
     const double g_p = exists ? heads.log_p : 0.0;

@@ -25,18 +25,6 @@ struct ByRow {
   }
 };
 
-// The arg-max of the kept set, lowest id on a tie.
-template <class T>
-int64_t best_of(const RowInput<T>& row, const SparseRow& given, float top) {
-  int64_t i = 0;
-  if (!given.ids) {
-    while (edited_logit(row, i) != top) ++i;
-    return i;
-  }
-  while (edited_logit(row, given.ids[i]) != top) ++i;
-  return given.ids[i];
-}
-
 template <class T>
 void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, RowInput<T> row, Workspace& ws,
                int64_t i) {
@@ -48,11 +36,10 @@ void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, RowInput<T>
     kernel.edit(row, ws, args.bias.row(i));
   }
   const core::RowGradient gradient = entry_gradient(args, i, x);
-  const SparseRow given = args.kept.row(i);
-  kernel.add_gradient(row, ws, gradient, given);
+  kernel.add_gradient(row, ws, gradient, args.kept.row(i));
   if (x > -std::numeric_limits<float>::infinity()) ws.list_x[token] += gradient.token_weight;
-  if (gradient.top_weight != 0.0f)
-    ws.list_x[best_of(row, given, gradient.low)] += gradient.top_weight;
+  if (gradient.top >= 0 && gradient.top < args.batch.n)
+    ws.list_x[gradient.top] += gradient.top_weight;
 }
 
 }  // namespace
