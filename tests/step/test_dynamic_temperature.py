@@ -16,7 +16,8 @@ from support.cases import (
     rng,
 )
 from support.cases import uniforms as make_uniforms
-from support.oracle import kept, law
+from support.oracle import chi_square_p, kept, law
+from support.tiny_tables import LMS, TinyLM, score_strings
 from torch import Tensor
 
 import aligndec as ad
@@ -103,6 +104,34 @@ def test_grid_mask_and_long_rows() -> None:
         one = ad.score(x, token, adaptor)
         check_step(ad.Step(*(f[i] for f in grid)), one)
         assert torch.equal(ad.kept_mask(x, adaptor).sum(1), one.n_kept)
+
+
+@pytest.mark.parametrize("lm", LMS.values(), ids=LMS)
+def test_strings_have_one_law(lm: TinyLM) -> None:
+    """Over all strings: the law sums to one, and the chain rule of the KL holds."""
+    for cut in ({}, {"top_k": 2}, {"top_h": 0.7}):
+        adaptor = ad.Adaptor(dynamic_temperature=(0.4, 2.0, 1.5), **cut)
+        state = score_strings(lm, adaptor, torch.float64)
+        q = state.sum_log_q.exp()
+        assert q.sum().item() == pytest.approx(1.0, abs=1e-10)
+        inside = q > 0
+        kl = (q * (state.sum_log_q - state.sum_log_p))[inside].sum()
+        assert (q * state.sum_kl).sum().item() == pytest.approx(kl.item(), abs=1e-10)
+
+
+@pytest.mark.statistical
+@pytest.mark.usefixtures("native")
+def test_law_of_one_step() -> None:
+    x, draws, dynamic = randn(1, 12, 3, 2.0), 100_000, (0.3, 2.0, 1.0)
+    adaptor = ad.Adaptor(dynamic_temperature=dynamic)
+    token = ad.sample(x.expand(draws, -1), adaptor, seed=1, positions=0).token
+    observed = torch.bincount(token, minlength=12)
+    (tau,) = temperatures(x, *dynamic)
+    assert chi_square_p(observed, (x.double() / tau).softmax(1)[0]) > 1e-6
+    # Controls: no temperature, and one a little off.
+    assert abs(tau - 1) > 0.05
+    for wrong in (1.0, 1.05 * tau):
+        assert chi_square_p(observed, (x.double() / wrong).softmax(1)[0]) < 1e-9
 
 
 def numbers(x: Tensor, token: Tensor, adaptor: ad.Adaptor) -> tuple[Tensor, ...]:

@@ -10,6 +10,7 @@ from support.oracle import chi_square_p
 from torch import Tensor
 
 import aligndec as ad
+from aligndec import global_law
 from aligndec.testing import TableLM, masses
 
 FOUR = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
@@ -143,6 +144,26 @@ def test_marginal_is_the_mixture(chance: float, fields: dict) -> None:
     assert torch.equal(step.status, torch.where(inside, 0, 3))
 
 
+def test_strings_of_the_mixture_have_one_law() -> None:
+    """Every string of a table model: the products of the mixtures sum to one."""
+    table = 1.5 * randn(5, 4, 6).double()
+    adaptor = ad.Adaptor(xtc=(0.15, 0.3), temperature=0.8)
+    rows = table.repeat_interleave(4, 0)
+    tokens = torch.arange(4).repeat(5)
+    step = ad.reference.score(rows, tokens, adaptor, xtc_coin="marginal")
+    log_q = step.log_q.view(5, 4)  # row 4: the start
+    total = sum(
+        math.exp(log_q[4, a] + log_q[a, b] + log_q[b, c])
+        for a in range(4)
+        for b in range(4)
+        for c in range(4)
+    )
+    assert total == pytest.approx(1.0, abs=1e-12)
+    # Control: a law given its coins is another one.
+    given = ad.reference.score(rows, tokens, adaptor, xtc_coin=torch.tensor(True))
+    assert not torch.allclose(given.log_q.exp(), step.log_q.exp(), atol=1e-3)
+
+
 @pytest.mark.statistical
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("fields", [{}, {"temperature": 0.8, "top_p": 0.9}])
@@ -192,8 +213,8 @@ def test_what_needs_one_law_of_strings_refuses() -> None:
         with pytest.raises(ValueError, match=r"^GlobalSampler: adaptor must be without xtc"):
             ad.GlobalSampler(lm, adaptor, target=target, max_new_tokens=3)
     generation = ad.generate(lm, [[1]], adaptor=adaptor, max_new_tokens=5, seed=4)
-    with pytest.raises(ValueError, match=r"^imh.log_weight: adaptor must be without xtc"):
-        ad.imh.log_weight(generation)
+    with pytest.raises(ValueError, match=r"^global_law.log_weight: adaptor must be without xtc"):
+        global_law.log_weight(generation)
 
 
 @pytest.mark.parametrize(
