@@ -20,7 +20,7 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check gpu-check clean
+.PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
 demo study test test-asan: export OMP_WAIT_POLICY ?= passive
@@ -66,6 +66,10 @@ cuda-check: $(if $(KERNELS),build/cuda/check.stamp,nothing-to-check)
 
 nothing-to-check:
 	@echo "cuda-check: nothing to compile yet, csrc/cuda has no kernels"
+
+# Without a GPU: races of the kernels, and every barrier deleted in turn; or some of both in 3 minutes.
+cuda-races cuda-races-quick: $(VENV)/torch.stamp
+	$(PY) .ci/cuda_races.py $(if $(findstring quick,$@),--quick)
 
 # With a GPU: everything that needs one, by the present Python as it is; nothing is installed or fetched.
 gpu-check:

@@ -40,12 +40,12 @@ from torch.utils.cpp_extension import include_paths
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def compile_library(folder: Path, *overlay: Path) -> Path:
-    """Compile the kernels for the host, warnings as errors; headers in `overlay` go first."""
+def compile_library(folder: Path) -> Path:
+    """Compile the kernels for the host, warnings as errors."""
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ (set CXX)")
-    folders = [*overlay, ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc"]
+    folders = [ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc"]
     library = folder / "cuda_kernels.so"
     command = [*compiler.split(), "-std=c++20", "-O1", "-shared", "-fPIC", "-ffp-contract=off"]
     command += ["-Wall", "-Wextra", "-Wshadow", "-Werror", "-Wno-unknown-pragmas"]

@@ -15,7 +15,7 @@ from cases import (
     rng,
     uniforms,
 )
-from host_cuda import ROOT, Kernels, Machine, compile_library
+from host_cuda import Kernels
 from torch import Tensor
 
 import aligndec as ad
@@ -167,40 +167,3 @@ def test_gradients(dtype: torch.dtype, device: Kernels) -> None:
     given = (*given, step[9], step[8])
     expected = torch.ops.aligndec.adaptor_score_backward(*given)
     check([device.adaptor_score_backward(*given)], (expected,))
-
-
-# One barrier between the warps of a block, one between the blocks of a row.
-BARRIERS = {
-    "group.cuh": (
-        "  block::sync();\n  if (block::warp() == 0) {",
-        "  if (block::warp() == 0) {",
-    ),
-    "row_mass.cuh": ("  block::sync_peers();  // the histograms are complete\n", ""),
-}
-
-
-@pytest.mark.parametrize("name", BARRIERS)
-def test_a_lost_barrier_is_seen(
-    name: str, kernels: Kernels, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Negative control: with one barrier removed, some order of the threads changes the results."""
-    folder = tmp_path_factory.mktemp("race")
-    (folder / "cuda").mkdir()
-    source = (ROOT / "csrc" / "cuda" / name).read_text()
-    barrier, nothing = BARRIERS[name]
-    assert source.count(barrier) == 1
-    (folder / "cuda" / name).write_text(source.replace(barrier, nothing))
-    broken = Kernels(compile_library(folder, folder))
-    batch = inputs(*crossed(randn(1, 700)))
-
-    def differ(tried: Kernels, order: int) -> bool:
-        tried.configure(Machine(order=order))
-        try:
-            check(tried.adaptor_step(*batch), step)
-        except AssertionError:
-            return True
-        return False
-
-    step = cpu_step(*batch)
-    assert any(differ(broken, order) for order in range(1, 4))
-    assert not any(differ(kernels, order) for order in range(1, 4))

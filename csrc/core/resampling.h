@@ -131,7 +131,6 @@ ALIGNDEC_D void draw_ancestors(const Particles& p, const FilterMass& f, Scheme s
     rest += p.copies[i];
   }
   if (residual) rest = n - team.total(rest);
-  team.sync();
   running_sums(p, team, [&](int64_t i) {
     return residual ? scaled(i) % f.total : static_cast<u128>(f.mass.of(p.log_weight[i]));
   });

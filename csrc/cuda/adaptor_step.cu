@@ -70,7 +70,8 @@ struct RowKernel {
     if (a.tokens) {
       if (block::rank() == 0) y = a.tokens[entry];
     } else {
-      const uint64_t r = entry_bits(a, i);
+      // A greedy row draws nothing, and its first thread may already count the step.
+      const uint64_t r = s.masses.greedy_token < 0 ? entry_bits(a, i) : 0;
       y = draw(s, row, core::draw_target(r, s.masses.kept));
     }
     if (thread() != 0 || y < 0) return;

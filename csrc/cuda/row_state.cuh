@@ -102,10 +102,9 @@ struct Storage {
 
   __device__ core::Rule& rule() { return *reinterpret_cast<core::Rule*>(rule_bytes); }
 
-  // Makes what `rule_of` returns the rule that all threads see.
+  // Makes what `rule_of` returns the rule that all threads see. None may still read the last one.
   template <class RuleOf>
   __device__ void set_rule(RuleOf rule_of) {
-    block::sync();
     if (block::thread() == 0) rule() = rule_of();
     block::sync();
   }
