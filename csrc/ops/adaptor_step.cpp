@@ -62,8 +62,10 @@ struct Fields {
     return {whole(token), real(log_p),   real(log_q),   real(log_z), real(log_kept), real(entropy),
             real(kl),     whole(n_kept), whole(status), nullptr,     nullptr};
   }
-  StepTensors tensors() const {
-    return {token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status};
+  StepTensors tensors() && {
+    return {std::move(token), std::move(log_p),    std::move(log_q),
+            std::move(log_z), std::move(log_kept), std::move(entropy),
+            std::move(kl),    std::move(n_kept),   std::move(status)};
   }
 };
 
@@ -105,10 +107,10 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
                   pad,
                   strict};
   }
-  const Fields fields({rows}, logits);
+  Fields fields({rows}, logits);
   args.out = fields.pointers();
   launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
-  return fields.tensors();
+  return std::move(fields).tensors();
 }
 
 ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
@@ -123,14 +125,14 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
-  const Fields fields({count}, logits);
+  Fields fields({count}, logits);
   const Tensor cut = empty({4, count}, ScalarType::Double, logits);
   const Tensor mass = empty({2, count}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
   launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
-  return std::tuple_cat(fields.tensors(), std::make_tuple(cut, mass));
+  return std::tuple_cat(std::move(fields).tensors(), std::make_tuple(cut, mass));
 }
 
 GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
@@ -142,12 +144,12 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
   args.adaptors = adaptors;
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
-  const Fields fields({adaptors, rows}, logits);
+  Fields fields({adaptors, rows}, logits);
   const Tensor mass = empty({2, adaptors, rows}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
   launch<cpu::launch_adaptor_grid, cuda::launch_adaptor_grid>(logits, args);
-  return std::tuple_cat(fields.tensors(), std::make_tuple(mass));
+  return std::tuple_cat(std::move(fields).tensors(), std::make_tuple(mass));
 }
 
 Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
