@@ -28,6 +28,7 @@ __all__ = [
     "SUFFIX",
     "SUFFIX_TOKENS",
     "TOKEN",
+    "XTC",
     "bits_from_uniform",
     "child_seed",
     "multiply_high",
@@ -46,6 +47,7 @@ SIR: Final = 7
 RESAMPLING: Final = 8
 SUFFIX: Final = 9
 SUFFIX_TOKENS: Final = 10
+XTC: Final = 11
 
 _MASK32 = 0xFFFFFFFF
 _MUL = (0xD2511F53, 0xCD9E8D57)

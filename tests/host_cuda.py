@@ -37,6 +37,8 @@ from launch_args import (
 from torch import Tensor
 from torch.utils.cpp_extension import include_paths
 
+from aligndec.adaptors import Adaptor, row_of
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -129,7 +131,7 @@ class Kernels:
     def adaptor_score(self, *inputs: Any) -> list[Tensor]:
         *batch, tokens, rows = inputs
         count = len(tokens)
-        cut = torch.full((4, count), 77.0, dtype=torch.float64)
+        cut = torch.full((7, count), 77.0, dtype=torch.float64)
         mass = torch.full((2, count), 77)
         out, pointers = fields((count,), cut, mass)
         args = StepArgs(row_batch(*batch), count, at(tokens), at(rows), out=pointers)
@@ -175,7 +177,7 @@ class Kernels:
         rows = logits.shape[0]
         out = [torch.full((rows, k), 77), torch.full((rows, k), 77.0, dtype=torch.float64)]
         out.append(torch.full((rows,), 77))
-        batch = row_batch(logits, torch.zeros(1, 13, dtype=torch.float64), None, valid_vocab)
+        batch = row_batch(logits, row_of(Adaptor()), None, valid_vocab)
         self.call("candidates", CandidatesArgs(batch, k, *map(at, out)))
         return out
 

@@ -19,24 +19,9 @@ def every_op() -> list[str]:
 
 
 def params(count: int) -> Tensor:
-    """Packed parameters [count, 13] of the first adaptors of a short list."""
+    """Packed parameters [count, COLUMNS] of the first adaptors of a short list."""
     kinds = [ad.Adaptor(temperature=0.7, top_p=0.9), ad.Adaptor(), ad.Adaptor(typical_p=0.5)]
-    row = {
-        "temperature": 0,
-        "top_k": 3,
-        "top_p": 4,
-        "typical_p": 6,
-        "top_n_sigma": 9,
-    }
-    out = torch.zeros(count, 13, dtype=torch.float64)
-    out[:, [5, 7, 8]] = -torch.inf
-    for i, kind in enumerate(kinds[:count]):
-        for name, column in row.items():
-            out[i, column] = getattr(kind, name)
-        reciprocal = torch.tensor(1 / kind.temperature, dtype=torch.float64)
-        out[i, 1] = reciprocal.float().double()
-        out[i, 2] = (reciprocal - out[i, 1]).float().double()
-    return out
+    return ad.pack(kinds[:count], count).params
 
 
 def step_args(logits: Tensor, rows: int, state: bool = False, **given: object) -> tuple:

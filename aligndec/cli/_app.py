@@ -11,7 +11,7 @@ from aligndec.cli._app_transfer_q import transfer_q
 from aligndec.cli._options import Model, PromptsFile
 from aligndec.cli.adaptors import ADAPTORS
 from aligndec.cli.console import CliError, fail
-from aligndec.cli.schemes import FAMILIES, FULL, QUICK, TEMPERATURES
+from aligndec.cli.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 
 __all__ = ["typer_app"]
 
@@ -96,7 +96,8 @@ def tradeoff(
     adaptor: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Only this family (repeatable): {', '.join(FAMILIES)}.", show_default=False
+            help=f"Only this family (repeatable; else the first 5): {', '.join(ALL_FAMILIES)}.",
+            show_default=False,
         ),
     ] = None,
     temperature: Annotated[

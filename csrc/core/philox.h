@@ -17,6 +17,7 @@ enum class Stream : uint32_t {
   kCandidate = 6,
   kSir = 7,
   kResampling = 8,
+  kXtc = 11,
 };
 
 struct Words4 {

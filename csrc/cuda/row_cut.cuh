@@ -63,22 +63,25 @@ __device__ __forceinline__ void cut_row(Storage& s, const Row<T>& row) {
   for (int pass = 0; pass < kPasses; ++pass) {
     if (!plan.needs(pass, s)) continue;
     own_top = pass == kOwnTop;
+    const core::Stage stage = stage_of(pass);
     const bool base = plan.weighs_base(pass), all = pass <= kDecidingLaw;
     const Law law{own_top ? s.kept.high : s.seen.top,
                   base ? core::Scale{true, 1.0f, 0.0f} : rule.scale};
     float low = all ? s.seen.least : s.kept.low;
     const float high = all ? s.seen.top : s.kept.high;
-    Order order{pass == kTypical, high, 0.0};
+    Order order{stage == core::kTypical, high, 0.0};
     uint64_t last = ~uint64_t{0};
-    if (pass == kTypical) order.centre = core::typical_centre(rule, survivors(s), s.seen.top);
-    if (pass == kTopK || pass == kTopP || pass == kTypical) {
-      const double share = pass == kTopP ? rule.top_p : rule.typical_p;
+    if (stage == core::kTypical)
+      order.centre = core::typical_centre(rule, survivors(s), s.seen.top);
+    if (stage == core::kTopK || stage == core::kTopP || stage == core::kTypical) {
+      const double share = stage == core::kTopP ? rule.top_p : rule.typical_p;
+      const bool by_count = stage == core::kTopK;
       const uint64_t limit =
-          pass == kTopK ? static_cast<uint64_t>(rule.top_k) : core::ceil_scaled(share, s.kept.mass);
+          by_count ? static_cast<uint64_t>(rule.top_k) : core::ceil_scaled(share, s.kept.mass);
       const float reach = kReach * static_cast<float>(rule.cut_tau());
-      last = prefix_end(s, row, law, low, high, order, reach, pass == kTopK, limit);
-    } else if (pass > kTopP && pass < kDrawnLaw) {
-      low = fmaxf(low, core::float_at_least(threshold(s, row, survivors(s), pass)));
+      last = prefix_end(s, row, law, low, high, order, reach, by_count, limit);
+    } else if (stage != core::kStages) {
+      low = fmaxf(low, core::float_at_least(threshold(s, row, survivors(s), stage)));
     }
     tally(s, row, law, low, high, order, last);
     if (thread() == 0 && all) (base ? s.base : s.scaled) = s.kept;

@@ -12,17 +12,17 @@ namespace aligndec::cuda {
 enum Pass : int {
   kFirstLaw,
   kDecidingLaw,
-  kTopK,
-  kTopP,
-  kMinP,
-  kTypical,
-  kEpsilon,
-  kEta,
-  kSigma,
-  kDrawnLaw,
+  kFirstStage,
+  kDrawnLaw = kFirstStage + core::kStages,
   kOwnTop,
   kPasses
 };
+
+// The stage of a pass; kStages where it has none.
+__device__ inline core::Stage stage_of(int pass) {
+  const bool is_stage = pass >= kFirstStage && pass < kDrawnLaw;
+  return is_stage ? static_cast<core::Stage>(pass - kFirstStage) : core::kStages;
+}
 
 // What a row's rule asks for.
 struct CutPlan {
@@ -41,24 +41,12 @@ struct CutPlan {
         return two_laws;
       case kDecidingLaw:
         return true;
-      case kTopK:
-        return cuts && rule.cuts_top_k(s.kept.count);
-      case kTopP:
-        return cuts && rule.has_top_p();
-      case kMinP:
-        return cuts && rule.has_min_p();
-      case kTypical:
-        return cuts && rule.has_typical();
-      case kEpsilon:
-        return cuts && rule.has_epsilon();
-      case kEta:
-        return cuts && rule.has_eta();
-      case kSigma:
-        return cuts && rule.has_sigma();
       case kDrawnLaw:
         return two_laws && base_decides;
-      default:
+      case kOwnTop:
         return two_laws && base_decides && s.kept.mass == 0;
+      default:
+        return cuts && rule.cuts(stage_of(pass), s.kept.count);
     }
   }
   __device__ bool weighs_base(int pass) const {
@@ -66,14 +54,12 @@ struct CutPlan {
   }
 };
 
-// Where the threshold stage of this pass cuts.
+// Where a threshold stage cuts.
 template <class T>
 __device__ double threshold(Storage& s, const Row<T>& row, const core::Survivors& survivors,
-                            int pass) {
+                            core::Stage stage) {
   const core::Rule& rule = s.rule();
-  if (pass == kMinP) return core::min_p_cut(rule, survivors);
-  if (pass == kEpsilon) return core::epsilon_cut(rule, survivors, s.seen.top);
-  if (pass == kEta) return core::eta_cut(rule, survivors, s.seen.top);
+  if (core::is_closed(stage)) return core::closed_cut(rule, stage, survivors, s.seen.top);
   core::GapMoments mine;
   row.for_logits(s.seen.least, s.seen.top, [&](float x) {
     const float gap = x - s.seen.top;

@@ -1,7 +1,7 @@
 // The ops of the fused step: checks, allocation and launch.
 #include "ops/adaptor_step.h"
 
-#include "core/adaptor_rules.h"
+#include "core/gradient.h"
 #include "core/state.h"
 #include "device.h"
 #include "launch/adaptor_step.h"
@@ -126,7 +126,7 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   Fields fields({count}, logits);
-  const Tensor cut = empty({4, count}, ScalarType::Double, logits);
+  const Tensor cut = empty({core::CutRecord::kRows, count}, ScalarType::Double, logits);
   const Tensor mass = empty({2, count}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
@@ -177,7 +177,7 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
   check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
   check_vector(kOp, "status", status, ScalarType::Long, count, logits);
-  check_doubles(kOp, "cut", cut, {4, count}, logits);
+  check_doubles(kOp, "cut", cut, {core::CutRecord::kRows, count}, logits);
   const Tensor heads[] = {as_contiguous(grad_log_p), as_contiguous(grad_log_q),
                           as_contiguous(grad_log_z)};
   const char* const names[] = {"grad_log_p", "grad_log_q", "grad_log_z"};
