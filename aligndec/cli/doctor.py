@@ -12,9 +12,9 @@ import torch
 from rich.table import Table
 
 import aligndec
-from aligndec import _ops
 from aligndec.cli import model_store
 from aligndec.cli.console import console
+from aligndec.ops import problem as kernel_problem
 
 __all__ = ["examine"]
 
@@ -121,8 +121,8 @@ def _model(problems: list[str]) -> list[tuple[str, str]]:
 
 def _self_test(problems: list[str]) -> bool:
     """Draw once from kernels and reference: token, counts and floats must agree."""
-    if _ops.problem:
-        problems.append(_ops.problem)
+    if kernel_problem:
+        problems.append(kernel_problem)
         return False
     logits = torch.randn(4, 1031, generator=torch.Generator().manual_seed(0)) * 3
     adaptor = aligndec.Adaptor(temperature=0.8, top_p=0.9, min_p=0.01)

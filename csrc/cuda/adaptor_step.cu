@@ -43,8 +43,10 @@ struct RowKernel {
       const int64_t i = place(rule);
       if (good) {
         s.set_rule([&] {
-          return task.rules > 0 ? core::Rule(a.batch.params + rule * a.batch.params_stride)
-                                : entry_rule(a, entry);
+          if (task.rules > 0) return core::Rule(a.batch.params + rule * a.batch.params_stride);
+          core::Rule own = entry_rule(a, entry);
+          own.xtc = own.xtc && !task.mask;  // a set is shown without the coin
+          return own;
         });
         cut_row(s, row);
       }

@@ -52,12 +52,24 @@ __device__ inline void write_masses(Storage& s, const CutPlan& plan, bool own_to
   s.masses = r;
 }
 
+// Gives a rule of dynamic temperature that of the row.
+template <class T>
+__device__ void temper(Storage& s, const Row<T>& row) {
+  const Law base{s.seen.top, core::Scale{true, 1.0f, 0.0f}};
+  tally(s, row, base, s.seen.least, s.seen.top, Order{false, s.seen.top, 0.0}, ~uint64_t{0});
+  core::Rule& rule = s.rule();
+  if (thread() == 0)
+    rule.set_temperature(core::row_temperature(rule, s.kept.mass, s.kept.entropy, s.seen.count));
+  block::sync();
+}
+
 // Leaves the masses of the row under s.rule() in s.masses, and the kept mass of each warp behind.
 // The row exists and has no bad logit. One loop for all passes, so that their code stands in the
 // kernel once.
 template <class T>
 __device__ __forceinline__ void cut_row(Storage& s, const Row<T>& row) {
   const core::Rule& rule = s.rule();
+  if (rule.dynamic()) temper(s, row);
   const CutPlan plan(rule, s.seen.count);
   bool own_top = false;
   for (int pass = 0; pass < kPasses; ++pass) {
@@ -68,7 +80,7 @@ __device__ __forceinline__ void cut_row(Storage& s, const Row<T>& row) {
     const Law law{own_top ? s.kept.high : s.seen.top,
                   base ? core::Scale{true, 1.0f, 0.0f} : rule.scale};
     float low = all ? s.seen.least : s.kept.low;
-    const float high = all ? s.seen.top : s.kept.high;
+    float high = all ? s.seen.top : s.kept.high;
     Order order{stage == core::kTypical, high, 0.0};
     uint64_t last = ~uint64_t{0};
     if (stage == core::kTypical)
@@ -80,8 +92,13 @@ __device__ __forceinline__ void cut_row(Storage& s, const Row<T>& row) {
           by_count ? static_cast<uint64_t>(rule.top_k) : core::ceil_scaled(share, s.kept.mass);
       const float reach = kReach * static_cast<float>(rule.cut_tau());
       last = prefix_end(s, row, law, low, high, order, reach, by_count, limit);
+    } else if (stage == core::kTopH) {
+      low = entropy_end(s, row, law, low, high, rule.top_h);
+    } else if (stage == core::kXtc) {
+      const double least = core::xtc_cut(rule, survivors(s), s.seen.top);
+      high = least_choice(s, row, low, high, core::float_at_least(least));
     } else if (stage != core::kStages) {
-      low = fmaxf(low, core::float_at_least(threshold(s, row, survivors(s), stage)));
+      low = fmaxf(low, core::float_at_least(threshold(s, row, survivors(s), stage, law)));
     }
     tally(s, row, law, low, high, order, last);
     if (thread() == 0 && all) (base ? s.base : s.scaled) = s.kept;

@@ -2,7 +2,7 @@
 // under one law.
 #pragma once
 
-#include "cuda/row.cuh"
+#include "cuda/row_wide.cuh"
 
 namespace aligndec::cuda {
 
@@ -57,8 +57,12 @@ struct CutPlan {
 // Where a threshold stage cuts.
 template <class T>
 __device__ double threshold(Storage& s, const Row<T>& row, const core::Survivors& survivors,
-                            core::Stage stage) {
+                            core::Stage stage, const Law& law) {
   const core::Rule& rule = s.rule();
+  if (stage == core::kPLess) {
+    const double powers = log_powers(s, row, law, s.kept.low, s.kept.high, rule.p_less);
+    return core::p_less_cut(rule, survivors, s.seen.top, powers);
+  }
   if (core::is_closed(stage)) return core::closed_cut(rule, stage, survivors, s.seen.top);
   core::GapMoments mine;
   row.for_logits(s.seen.least, s.seen.top, [&](float x) {

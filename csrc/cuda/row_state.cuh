@@ -68,6 +68,11 @@ struct Mass {
   __device__ void add(const Mass& o) { value += o.value; }
 };
 
+struct Wide {
+  core::u128 value = 0;
+  __device__ void add(const Wide& o) { value += o.value; }
+};
+
 struct LowestId {
   int64_t id = INT64_MAX;
   __device__ void add(const LowestId& o) { id = id < o.id ? id : o.id; }
@@ -86,6 +91,9 @@ struct Storage {
   Tally base, scaled;  // all tokens, at temperature 1 and at that of the rule
   Tally kept;          // the tokens that the stages so far keep
   core::GapMoments gaps;
+  Wide wide;
+  Tally choices;  // of xtc
+  double powers, power[kThreads];
   KeyRange range;
   LowestId lowest;
   core::RowMasses masses;
