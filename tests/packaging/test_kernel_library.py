@@ -48,7 +48,7 @@ def test_the_module_knows_no_torch(native: None) -> None:
 
 
 def test_every_op_has_its_kernel(native: None) -> None:
-    for name in kernels.torchkernels._fields:
+    for name in kernels.torch_ops._fields:
         if name != "dtypes":
             key = (f"aligndec::{name}", "CPU")
             assert torch._C._dispatch_has_kernel_for_dispatch_key(*key), name
