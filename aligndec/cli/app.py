@@ -61,6 +61,14 @@ def demo(
     timing_tokens: Annotated[
         int, typer.Option(min=0, help="Tokens per string of a timed run; 0 skips the timing.")
     ] = 12,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw strings of the globally normalised law too, by this method: imh, "
+            "rejection, sir, smc, pimh or suffix.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Draw strings from a model under several adaptors and show their exact bookkeeping."""
     from aligndec.cli.demo.run import run_demo
@@ -75,6 +83,7 @@ def demo(
             draws=draws,
             seed=seed,
             timing_tokens=timing_tokens,
+            method=method,
         )
     except CliError as error:
         fail("demo", error)
@@ -135,6 +144,13 @@ def tradeoff(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Where the laws of whole strings come from: imh, chains over the strings as they "
+            "were drawn; smc, particle filters of as many strings."
+        ),
+    ] = "imh",
     quick: Annotated[
         bool, typer.Option("--quick", help="A small run of everything, on three prompts.")
     ] = False,
@@ -156,6 +172,7 @@ def tradeoff(
         n_corpora=corpora or usual.n_corpora,
         corpus_size=corpus_size or usual.corpus_size,
         seed=seed,
+        method=method,
     )
     try:
         run_tradeoff(

@@ -36,7 +36,7 @@ def generate(
     reference: Any = None,
     batch_size: int | None = None,
     on_token: Callable[[Tensor, Tensor], object] | None = None,
-    progress: bool = False,
+    progress: bool | str = False,
     per_token: bool = False,
 ) -> Generation:
     """Draw strings from a model through a local adaptor, with exact bookkeeping.
@@ -77,8 +77,8 @@ def generate(
         Rows decoded together at most; default all.
     on_token : callable, optional
         `on_token(rows int64 [b], tokens int64 [b])` after every step, for the rows still running.
-    progress : bool
-        Show a bar, if tqdm is installed.
+    progress : bool or str
+        Show a bar, if tqdm is installed; a str is its name.
     per_token : bool
         Keep the per-token fields too.
 
@@ -122,6 +122,7 @@ def generate(
     draw = first_draw + torch.arange(n_draws).repeat(n_prompts)
 
     n_rows = n_prompts * n_draws
+    name = progress if isinstance(progress, str) else "generate"
     decoder = Decoder(
         *(
             lm,
@@ -136,7 +137,7 @@ def generate(
             per_token,
             on_token,
         ),
-        bar=token_bar("generate", n_rows * max_new_tokens) if progress else None,
+        bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
     )
     sequences = sequence_id(names[prompt_index], draw)
     for prompts, batches in groups(n_prompts, n_draws, batch_size):

@@ -2,6 +2,6 @@
 
 from aligndec.global_law.sampler import GlobalSampler
 from aligndec.global_law.samples import GlobalSamples
-from aligndec.global_law.targets import log_weight
+from aligndec.global_law.targets import METHODS, log_weight
 
-__all__ = ["GlobalSampler", "GlobalSamples", "log_weight"]
+__all__ = ["METHODS", "GlobalSampler", "GlobalSamples", "log_weight"]

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from aligndec.errors import NotEnoughSamples
-from aligndec.generation import Prompts, adaptors_of, generate
-from aligndec.global_law.methods import by_chains, by_weight
+from aligndec.generation import Prompts, adaptors_of
+from aligndec.global_law.methods import imh, sampling_importance_resampling
+from aligndec.global_law.options import Options
+from aligndec.global_law.pimh import pimh
 from aligndec.global_law.rejection import reject
-from aligndec.global_law.samples import GlobalSamples
-from aligndec.global_law.targets import (
-    REJECTION_FACTORS,
-    Method,
-    Target,
-    Unfinished,
-    check_method,
-    check_target,
-    log_weight,
-)
-from aligndec.models import as_step_lm
+from aligndec.global_law.request import Request
+from aligndec.global_law.samples import GlobalSamples, different
+from aligndec.global_law.smc import smc
+from aligndec.global_law.suffix import suffix
+from aligndec.global_law.targets import Method, Target, Unfinished, check_method, check_target
+from aligndec.imh import Scheme
+from aligndec.models import Counted, as_step_lm
 from aligndec.shared import at_least, at_least_if_given, whole
 from aligndec.step import Adaptor
 
@@ -47,37 +45,71 @@ class GlobalSampler:
         adaptor globally normalised. "kept_mass": the product of the scaled local laws on the kept
         sets. "base": Π p(y_t), the model itself on the strings that the adaptor can draw. A
         callable receives the `Generation` of all proposals and returns their ln target, [N].
-    method : {"imh", "rejection", "sir"}
+    method : {"imh", "rejection", "sir", "smc", "pimh", "suffix"}
         "imh": a Metropolis–Hastings chain per prompt, exact in the long run. "rejection":
         independent exact samples for targets "power" (τ <= 1) and "kept_mass"; a string stops at
         the step that rejects it and the next draw takes its place. "sir": draws by weight, with
-        replacement, from a pool; exact as the pool grows.
+        replacement, from a pool; exact as the pool grows. "smc": a particle filter, draws from its
+        weighted particles; the error is of order 1/N. "pimh": a chain whose proposals are whole
+        filters, exact in the long run for any N. "suffix": a chain that draws the rest of its
+        string anew after a random cut, exact in the long run.
     unfinished : {"prefix", "reject"}
         Strings that reach `max_new_tokens` without an end token: the cap is part of the model, or
         they have weight 0.
     max_new_tokens : int
         Length cap.
     max_proposals : int, optional
-        Most proposals per prompt. "imh": a call that needs more is refused. "rejection":
-        `NotEnoughSamples` when they are spent (default: 100 000 n_samples). "sir": the size of the
-        pool (default: 20 n_samples, at least 100).
-    batch_size, eos_token_id, pad_token_id
+        Most strings per prompt; a call that needs more is refused. "rejection": `NotEnoughSamples`
+        when they are spent (default: 100 000 n_samples). "sir": the size of the pool (default: 20
+        n_samples, at least 100).
+    n_particles : int
+        "smc", "pimh": N, the particles of a filter. More of them cost as many strings.
+    threshold : float
+        "smc", "pimh": slots choose new ancestors when the effective size of the filter's weights is
+        below threshold · N. 0: never, 1: whenever the weights differ.
+    resampling : {"systematic", "stratified", "multinomial", "residual"}
+        "smc", "pimh": how they choose; see `imh.smc_resample`.
+    bridge : int
+        "smc", "pimh", target "power": the exponent goes from 1 to 1/τ in so many steps. The law of
+        the result is the same.
+    keep_particles : bool
+        "smc", "pimh": keep `ancestors`, and all particles of "pimh".
+    block_size : int, optional
+        "suffix": the string grows by so many tokens at a time, with `moves` steps after each.
+    moves : int
+        "suffix" with `block_size`.
+    batch_size : int, optional
+        Rows of a forward at most; it may be smaller than `n_particles`. It changes no result.
+    eos_token_id, pad_token_id
         As in `generate`.
 
     Raises
     ------
     ValueError
-        For a (target, method, temperature) that cannot be corrected; the message has the fix.
+        For a (target, method, temperature) that cannot be corrected, and for an option that the
+        method would ignore; the message has the fix.
 
     Warns
     -----
     UserWarning
         Target "power" with a temperature above 1: the law depends on the length cap.
 
+    Notes
+    -----
+    "Power sampling" of reasoning models, the law p^α of whole strings, is target "power" with
+    `Adaptor(temperature=1 / α)`.
+
+    A callable target with the attribute `partial = True` judges prefixes too: "smc" and "pimh" call
+    it after every step with a `Generation` of prefixes, and its differences are the steps'
+    log-weights; −inf on a prefix is final. Without it the filter is steered by the factors of
+    "power", and corrected at the end.
+
     References
     ----------
     Sampling adaptors with global normalisation: arXiv 2406.10203, Eq. 6–8. Unlike there, the
-    prompts are not mixed: one chain over several prompts tilts the law of the prompts.
+    prompts are not mixed: one chain over several prompts tilts the law of the prompts. Particle
+    filters and chains over them: Del Moral, Doucet, Jasra 2006; Andrieu, Doucet, Holenstein 2010.
+    Suffixes and blocks: arXiv 2510.14901, here with the lengths in the acceptance.
     """
 
     def __init__(
@@ -93,20 +125,30 @@ class GlobalSampler:
         batch_size: int | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         pad_token_id: int | None = None,
+        n_particles: int = 64,
+        threshold: float = 0.5,
+        resampling: Scheme = "systematic",
+        bridge: int = 0,
+        moves: int = 10,
+        block_size: int | None = None,
+        keep_particles: bool = False,
     ) -> None:
         check_target("GlobalSampler", target, unfinished)
         at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens)
         at_least_if_given("GlobalSampler", 1, max_proposals=max_proposals, batch_size=batch_size)
         adaptors = adaptors_of("GlobalSampler", adaptor)
         check_method(target, method, adaptors)
+        self.options = Options(
+            n_particles, threshold, resampling, bridge, moves, block_size, keep_particles
+        )
+        self.options.check(method, target)
         self.model = as_step_lm(model)
         self.adaptor = adaptor if isinstance(adaptor, Adaptor) else adaptors
         self.target = target
         self.method = method
         self.unfinished: Unfinished = unfinished
         self.max_proposals = max_proposals
-        self._options: dict[str, Any] = {
-            "adaptor": self.adaptor,
+        self._given: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,
             "batch_size": batch_size,
             "eos_token_id": eos_token_id,
@@ -135,12 +177,14 @@ class GlobalSampler:
             As in `generate`. A prompt's samples depend on (seed, prompt id) alone.
         n_samples, burn_in, thin : int
             Of a chain: sample i is the state after proposal burn_in + thin · (i + 1) − 1, so
-            burn_in + thin · n_samples strings are generated per prompt. The other methods draw
-            independently and need neither burn-in nor thinning.
+            burn_in + thin · n_samples proposals are made per prompt: strings, filters ("pimh") or
+            suffixes, of which the first is a whole string, grown in blocks with `block_size`. The
+            other methods draw independently and need neither burn-in nor thinning ("smc" refuses
+            them).
         n_chains : int
             Restarts: chains per prompt that run side by side, each with its own burn-in and
             n_samples / n_chains samples. Chain c takes the draws c, c + n_chains, …; the samples
-            are in the order of their draws.
+            are in the order of their draws. "smc": filters per prompt.
         seed : int
             Seed of the proposals and of everything that is done with them.
 
@@ -160,51 +204,40 @@ class GlobalSampler:
         at_least(where, 1, n_samples=n_samples, thin=thin, n_chains=n_chains)
         at_least(where, 0, burn_in=burn_in)
         whole(where, "seed", seed)
-        if n_samples % n_chains:
-            raise ValueError(
-                f"{where}: n_samples must be a multiple of n_chains = {n_chains}, got {n_samples}"
-            )
-        prompts = (self.model, input_ids, attention_mask)
-        options = {**self._options, "prompt_ids": prompt_ids, "seed": seed, "progress": progress}
-        if self.method == "rejection" and not callable(self.target):
-            return self._by_rejection(prompts, n_samples, options)
-        each = n_samples // n_chains
-        n = n_chains * (burn_in + thin * each)
-        if self.method == "sir":
-            n = self.max_proposals or max(20 * n_samples, 100)
-        elif self.max_proposals is not None and n > self.max_proposals:
-            raise ValueError(
-                f"{where}: n_chains * burn_in + thin * n_samples must be <= max_proposals = "
-                f"{self.max_proposals}, got {n}"
-            )
-        generation = generate(*prompts, num_return_sequences=n, **options)
-        weight = log_weight(generation, self.target, unfinished=self.unfinished).view(-1, n)
-        if self.method == "sir":
-            draw, accepted, judged = by_weight(weight, n_samples, seed, generation.prompt_ids)
-        else:
-            names = generation.prompt_ids
-            last = burn_in + thin * torch.arange(1, each + 1, device=weight.device) - 1
-            draw, accepted, judged = by_chains(weight, last, n_chains, seed, names)
-        first = n * torch.arange(len(weight), device=weight.device)[:, None]
-        weightless = weight.gather(1, draw) == -torch.inf
-        index = torch.where(weightless, -1, first + draw)
-        samples = GlobalSamples(generation, index, accepted, weight, judged)
-        if bool(weightless.any()):
-            raise NotEnoughSamples(samples, weight.numel())
+        request = Request(
+            model=Counted(self.model),
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            prompt_ids=prompt_ids,
+            adaptor=self.adaptor,
+            target=self.target,
+            method=self.method,
+            unfinished=self.unfinished,
+            max_proposals=self.max_proposals,
+            options=self.options,
+            n_samples=n_samples,
+            burn_in=burn_in,
+            thin=thin,
+            n_chains=n_chains,
+            seed=seed,
+            progress=progress,
+            **self._given,
+        )
+        request.check(where)
+        samples = _METHODS[self.method](request)
+        n_unique = different(samples.generation, samples.index)
+        samples = samples._replace(diagnostics=samples.diagnostics._replace(n_unique=n_unique))
+        if bool((samples.index < 0).any()):
+            drawn = ~samples.log_weight.isnan()  # by rejection some prompts need fewer proposals
+            raise NotEnoughSamples(samples, int(drawn.sum()))
         return samples
 
-    def _by_rejection(
-        self, prompts: tuple[Any, ...], n_samples: int, options: dict[str, Any]
-    ) -> GlobalSamples:
-        assert not callable(self.target)
-        samples, n_proposals = reject(
-            *prompts,
-            n_samples=n_samples,
-            factor=REJECTION_FACTORS[self.target],
-            max_proposals=self.max_proposals,
-            keep_unfinished=self.unfinished == "prefix",
-            **options,
-        )
-        if bool((samples.index < 0).any()):
-            raise NotEnoughSamples(samples, n_proposals)
-        return samples
+
+_METHODS: dict[str, Callable[[Request], GlobalSamples]] = {
+    "imh": imh,
+    "rejection": reject,
+    "sir": sampling_importance_resampling,
+    "smc": smc,
+    "pimh": pimh,
+    "suffix": suffix,
+}

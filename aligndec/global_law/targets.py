@@ -12,13 +12,24 @@ from torch import Tensor
 from aligndec.generation import Generation
 from aligndec.step import Adaptor
 
-__all__ = ["METHODS", "REJECTION_FACTORS", "Method", "Target", "check_method", "log_weight"]
+__all__ = [
+    "METHODS",
+    "REJECTION_FACTORS",
+    "Method",
+    "Target",
+    "Unfinished",
+    "called",
+    "check_method",
+    "check_target",
+    "is_partial",
+    "log_weight",
+]
 
 Target = Literal["power", "kept_mass", "base"] | Callable[[Generation], Tensor]
-Method = Literal["imh", "rejection", "sir"]
+Method = Literal["imh", "rejection", "sir", "smc", "pimh", "suffix"]
 Unfinished = Literal["prefix", "reject"]
 TARGETS = ("power", "kept_mass", "base")
-METHODS = ("imh", "rejection", "sir")
+METHODS = ("imh", "rejection", "sir", "smc", "pimh", "suffix")
 
 REJECTION_FACTORS = {"power": "log_z", "kept_mass": "log_kept"}
 """The field of a step whose exponential is the chance of passing it, for each target that has one.
@@ -61,7 +72,7 @@ def log_weight(
     check_target("global_law.log_weight", target, unfinished)
     _refuse_xtc("global_law.log_weight", generation.adaptors)
     if callable(target):
-        weight = _called(target, generation) - generation.log_q
+        weight = called(target, generation) - generation.log_q
     elif target == "base":
         weight = generation.log_p - generation.log_q
     else:
@@ -88,7 +99,13 @@ def _extremes(adaptor: Adaptor) -> tuple[float, ...]:
     return adaptor.dynamic_temperature[:2]
 
 
-def _called(target: Callable[[Generation], Tensor], generation: Generation) -> Tensor:
+def is_partial(target: Target) -> bool:
+    """Whether a callable target judges prefixes too: it says so by an attribute `partial`."""
+    return callable(target) and bool(getattr(target, "partial", False))
+
+
+def called(target: Callable[[Generation], Tensor], generation: Generation) -> Tensor:
+    """Return ln target [N] of a callable, checked."""
     given = target(generation)
     if not isinstance(given, Tensor) or given.shape != generation.log_q.shape:
         got = list(given.shape) if isinstance(given, Tensor) else type(given).__name__

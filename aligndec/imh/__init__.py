@@ -9,6 +9,7 @@ from aligndec.imh.chain import Chain, chain
 from aligndec.imh.diagnostics import Diagnostics, diagnostics, of_rejection, of_restarts, spectrum
 from aligndec.imh.pool import Resampled, resample, sir
 from aligndec.imh.resampling import Resampling, Scheme, check_scheme, check_threshold, smc_resample
+from aligndec.imh.series import of_series
 from aligndec.shared import lazily
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "diagnostics",
     "of_rejection",
     "of_restarts",
+    "of_series",
     "resample",
     "sir",
     "smc_resample",

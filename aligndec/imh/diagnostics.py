@@ -15,7 +15,7 @@ from aligndec.imh.theory import importance, mixing
 if TYPE_CHECKING:
     from aligndec.imh.chain import Chain
 
-__all__ = ["Diagnostics", "diagnostics", "of_rejection", "of_restarts", "spectrum"]
+__all__ = ["Diagnostics", "diagnostics", "of_rejection", "of_restarts", "spectrum", "walked"]
 
 
 class Diagnostics(NamedTuple):
@@ -49,6 +49,8 @@ class Diagnostics(NamedTuple):
         it `log_z` and all that is weighted, is not to be trusted. NaN below 25 entries.
     cramers_v : float64
         Association of successive states of the stationary chain; 1 when it can never move.
+    r_hat : float64 or None
+        Split-R̂ of restarts, by method "suffix" alone.
     flags : dict of bool tensors
         "stuck": no proposal was ever accepted. "degenerate": one entry has more than half of the
         weight, or none has any. "always_accepting": nothing was rejected although the weights
@@ -74,6 +76,7 @@ class Diagnostics(NamedTuple):
     cramers_v: Tensor
     flags: dict[str, Tensor]
     pareto_k: Tensor
+    r_hat: Tensor | None = None
 
 
 def diagnostics(
@@ -121,11 +124,9 @@ def diagnostics(
             )
     pool, mix = importance(weight, log_q), mixing(weight, log_q, values)
     constant = weight.amax(-1) == weight.amin(-1)
-    if chain is None:
-        none = torch.zeros(shape, dtype=torch.int64, device=weight.device)
-        rate, n_unique, hold = torch.full_like(pool.ess, torch.nan), none, none
-    else:
-        rate, n_unique, hold = _walked(chain)
+    none = torch.zeros(shape, dtype=torch.int64, device=weight.device)
+    walk = (torch.full_like(pool.ess, torch.nan), none, none) if chain is None else walked(chain)
+    rate, n_unique, hold = walk
     flags = {
         "stuck": (n_unique == 1) & (n > 1),
         "degenerate": ((pool.max_share > 0.5) & (n > 1)) | (pool.ess == 0),
@@ -150,7 +151,7 @@ def diagnostics(
     )
 
 
-def _walked(chain: Chain) -> tuple[Tensor, Tensor, Tensor]:
+def walked(chain: Chain) -> tuple[Tensor, Tensor, Tensor]:
     """Return acceptance rate, number of states and longest hold of chains; fields [...]."""
     # A state was entered at the step of its own number.
     step = torch.arange(1, chain.index.shape[-1] + 1, device=chain.index.device)
@@ -204,7 +205,7 @@ def of_restarts(log_weight: Tensor, chains: Chain) -> Diagnostics:
     Weights are pooled over the chains of a prompt; it is "stuck" when one of its chains is.
     """
     pool = diagnostics(log_weight.flatten(-2))
-    rates, n_unique, hold = _walked(chains)
+    rates, n_unique, hold = walked(chains)
     rate = rates.mean(-1)
     return pool._replace(
         acceptance_rate=rate,

@@ -134,6 +134,12 @@ class SequenceState:
             pad_token_id=self.pad_token_id,
         )
 
+    def write(self, index: Tensor, rows: SequenceState) -> None:
+        """Put what `select(index)` returned, and a step then changed, in its place."""
+        self.sums[:, index] = rows.sums
+        self.length[index] = rows.length
+        self.finished[index] = rows.finished
+
     def join(self, other: SequenceState) -> SequenceState:
         """Return a new state with the rows of this one and then those of `other`."""
         return SequenceState(

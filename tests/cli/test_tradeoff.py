@@ -107,6 +107,32 @@ def test_a_changed_setting_reuses_only_what_it_leaves_alone(tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_laws_of_whole_strings_from_particles(tmp_path: Path) -> None:
+    """The local law stays what it is; the others come from filters, which are worth more."""
+    rows = {}
+    for method in ("imh", "smc"):
+        done = run("--quick", *FEW, "--method", method, "--out", tmp_path)
+        assert done.exit_code == 0, done.output
+        found = json.loads((tmp_path / "results.json").read_text())
+        rows[method] = {(r["scheme"], r["law"]): r for r in found["schemes"]}
+        assert found["settings"]["method"] == method
+    names = [name.split("/")[0] for name in parts(tmp_path)]
+    assert names.count("particles") == names.count("strings") > 0
+    for (scheme, law), row in rows["imh"].items():
+        other = rows["smc"][scheme, law]
+        if law == "local":
+            assert row == other
+        else:
+            assert row["log_prior"] != other["log_prior"]
+            assert abs(row["log_z"] - other["log_z"]) < 1.5
+    sharp = [key for key in rows["imh"] if key[1] == "global" and "0.75" in key[0]]
+    assert sharp
+    assert all(rows["smc"][key]["ess"] > rows["imh"][key]["ess"] for key in sharp)
+    bad = run("--quick", *FEW, "--method", "sir", "--out", tmp_path)
+    assert bad.exit_code == 2
+    assert "--method must be one of imh, smc, got 'sir'" in bad.output
+
+
 def test_a_killed_run_continues_and_ends_the_same(tmp_path: Path) -> None:
     """SIGKILL while strings and again while corpora are made; then compare byte for byte."""
     prompts = tmp_path / "prompts.txt"

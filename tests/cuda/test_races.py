@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CI = ROOT / ".ci"
 
 pytestmark = pytest.mark.skipif(not CI.is_dir(), reason="needs the source tree")

@@ -14,6 +14,7 @@ from aligndec.cli.demo import report
 from aligndec.cli.demo.adaptors import ADAPTORS, has_counterpart
 from aligndec.cli.demo.measure import Speed, measure
 from aligndec.cli.demo.result import Result
+from aligndec.cli.demo.whole_strings import METHODS, draw_whole_strings, show_whole_strings
 from aligndec.cli.folders import prepare_folder
 from aligndec.cli.prompts import encode, read_prompts
 from aligndec.generation import generate
@@ -34,10 +35,13 @@ def run_demo(
     draws: int,
     seed: int,
     timing_tokens: int,
+    method: str | None = None,
 ) -> None:
     """Run the demo and write its records under `out`."""
     one_of("--adaptor", names, ADAPTORS)
     names = list(dict.fromkeys(names))
+    if method is not None:
+        one_of("--method", [method], METHODS)
     prompts = read_prompts(prompts_file)
     prepare_folder(out)
     start = time.perf_counter()
@@ -49,7 +53,7 @@ def run_demo(
         soft_wrap=True,
     )
     ids = encode(loaded.tokenizer, prompts)
-    results = []
+    results, whole = [], []
     with progress_bars() as progress:
         bar = progress.add_task("", total=len(names) * len(ids) * draws * max_new_tokens)
         for done, name in enumerate(names, 1):
@@ -76,7 +80,20 @@ def run_demo(
                 for completion in generation.completions()
             ]
             results.append(Result(name, generation, texts, speed))
+            if method is not None and ADAPTORS[name].temperature > 0:
+                progress.update(bar, description=f"{name}: whole strings by {method}")
+                whole.append(
+                    draw_whole_strings(
+                        *(loaded.model, ids, name),
+                        method=method,
+                        max_new_tokens=max_new_tokens,
+                        draws=draws,
+                        seed=seed,
+                    )
+                )
     report.show(results, prompts, timing_tokens)
+    if whole and method is not None:
+        show_whole_strings(whole, method)
     untimed = [
         result.name
         for result in results
@@ -84,7 +101,8 @@ def run_demo(
     ]
     if untimed:
         console.print(f"Not timed, the machine is too busy: {', '.join(untimed)}.", style="yellow")
-    for path in report.write(results, prompts, out):
+    extra = [path for strings in whole for path in strings.save(str(method), out)]
+    for path in [*report.write(results, prompts, out), *extra]:
         console.print(f"wrote {path}", soft_wrap=True)
     console.print(f"done in {time.perf_counter() - start:.0f} s")
 

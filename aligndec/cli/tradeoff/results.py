@@ -42,6 +42,11 @@ class StudiedScheme:
     scheme: Scheme
     pool: Pool
     drawn: dict[str, dict[str, Any]]
+    particles: Pool | None = None  # what the laws of whole strings are drawn from instead
+
+    def of(self, law: str) -> Pool:
+        """Return the strings that a law is drawn from."""
+        return self.pool if law == "local" or self.particles is None else self.particles
 
 
 def summarise(found: list[StudiedScheme], beta: float, seed: int) -> dict[str, Any]:
@@ -65,9 +70,10 @@ def weighted_means(log_weight: Tensor, values: Tensor) -> Tensor:
 
 
 def _rows(studied: StudiedScheme, beta: float) -> list[dict[str, Any]]:
-    scheme, pool = studied.scheme, studied.pool
+    scheme = studied.scheme
     rows = []
     for law in LAWS:
+        pool = studied.of(law)
         weight = pool.log_weight(law, scheme.temperature, beta)
         judged = imh.diagnostics(weight)
         within = weight - weight.mean(-1, keepdim=True)
@@ -142,8 +148,8 @@ def _redrawn_centres(found: list[StudiedScheme], law: str, beta: float, seed: in
     generator = torch.Generator().manual_seed(seed)
     out = []
     for studied in found:
-        weight = studied.pool.log_weight(law, studied.scheme.temperature, beta)
-        values = studied.pool.values()
+        weight = studied.of(law).log_weight(law, studied.scheme.temperature, beta)
+        values = studied.of(law).values()
         parts = []
         for some in at_a_time(_REPLICATES, values.numel()):
             index = torch.randint(weight.shape[1], (some, *weight.shape), generator=generator)

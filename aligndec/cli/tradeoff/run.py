@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,12 @@ from aligndec.cli.tradeoff.results import StudiedScheme, summarise
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, Scheme, schemes
 from aligndec.errors import RewardError
 from aligndec.generation import Generation, generate
+from aligndec.global_law import GlobalSampler
 
-__all__ = ["Settings", "run_tradeoff"]
+__all__ = ["METHODS", "Settings", "run_tradeoff"]
+
+METHODS = ("imh", "smc")
+"""Chains over the strings as they were drawn, or over the particles of a filter for each prompt."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Settings:
     n_corpora: int
     corpus_size: int
     seed: int
+    method: str = "imh"  # or "smc": where the laws of whole strings come from
 
 
 def run_tradeoff(
@@ -57,6 +62,7 @@ def run_tradeoff(
 ) -> None:
     """Run or continue a study and write its tables and figures under `out`."""
     one_of("--adaptor", settings.families, ALL_FAMILIES)
+    one_of("--method", [settings.method], METHODS)
     prompts = read_prompts(prompts_file, STUDY_PROMPTS)[:n_prompts]
     if settings.corpus_size < len(prompts):
         raise CliError(
@@ -124,6 +130,23 @@ class _Source:
             seed=_seed(settings.seed, scheme.name),
         )
 
+    def particles(self, scheme: Scheme, prompt: int, settings: Settings) -> Generation:
+        """Draw as many particles of one filter; their log-weights stand as `log_z`."""
+        sampler = GlobalSampler(
+            self.model,
+            scheme.adaptor,
+            method="smc",
+            n_particles=settings.draws,
+            max_new_tokens=settings.max_new_tokens,
+        )
+        out = sampler.sample(
+            [self.ids[prompt]],
+            n_samples=1,
+            prompt_ids=[prompt],
+            seed=_seed(settings.seed, f"{scheme.name} particles"),
+        )
+        return replace(out.generation, log_z=out.log_weight[0])
+
     def texts(self, strings: Generation) -> list[str]:
         """Decode the completions."""
         texts: list[str] = self.tokenizer.batch_decode(
@@ -138,21 +161,31 @@ def _collect(
     """Read or make all parts."""
     wanted = schemes(list(settings.families), list(settings.temperatures))
     found = []
+    kinds = 1 + (settings.method == "smc")
+
+    def pooled(kind: str, scheme: Scheme) -> tuple[Pool, list[str]]:
+        parts, marks = [], []
+        for prompt in range(len(source.ids)):
+            progress.update(bar, description=f"{scheme.name}: {kind} {prompt}", advance=1)
+            part, mark = _part(records, source, judge, settings, scheme, prompt, kind)
+            parts.append(part)
+            marks.append(mark)
+        columns = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+        return Pool(**columns), marks
+
     with progress_bars() as progress:
-        bar = progress.add_task("", total=len(wanted) * (len(source.ids) + len(LAWS)))
+        bar = progress.add_task("", total=len(wanted) * (kinds * len(source.ids) + len(LAWS)))
         for scheme in wanted:
-            parts, marks = [], []
-            for prompt in range(len(source.ids)):
-                progress.update(bar, description=f"{scheme.name}: prompt {prompt}", advance=1)
-                part, mark = _part(records, source, judge, settings, scheme, prompt)
-                parts.append(part)
-                marks.append(mark)
-            pool = Pool(**{name: torch.stack([part[name] for part in parts]) for name in parts[0]})
             drawn = {}
+            pool, marks = pooled("strings", scheme)
+            particles, heavy = None, marks
+            if settings.method == "smc":
+                particles, heavy = pooled("particles", scheme)
             for law in LAWS:
                 progress.update(bar, description=f"{scheme.name}: {law} corpora", advance=1)
-                drawn[law] = _drawn(records, pool, law, scheme, settings, marks)
-            found.append(StudiedScheme(scheme, pool, drawn))
+                own = (pool, marks) if law == "local" else (particles or pool, heavy)
+                drawn[law] = _drawn(records, own[0], law, scheme, settings, own[1])
+            found.append(StudiedScheme(scheme, pool, drawn, particles))
     return found
 
 
@@ -163,8 +196,9 @@ def _part(
     settings: Settings,
     scheme: Scheme,
     prompt: int,
+    kind: str,
 ) -> tuple[dict[str, torch.Tensor], str]:
-    """Strings and rewards of a scheme and prompt, [R] each, and the fingerprint of both."""
+    """Strings, or particles, and rewards of a scheme and prompt, [R] each, and their mark."""
     key = {
         "model": source.digest,
         "prompt": source.ids[prompt],
@@ -176,9 +210,10 @@ def _part(
         "version": __version__,
     }
     name = f"{scheme.name}-{prompt:03d}"
-    path = records.path("strings", name, key)
+    path = records.path(kind, name, key)
     if not path.is_file():
-        source.strings(scheme, prompt, settings).save(path)
+        draw = source.strings if kind == "strings" else source.particles
+        draw(scheme, prompt, settings).save(path)
     strings: Generation = records.read(path, Generation.load)
     if bool(strings.status.any()):
         raise CliError(f"the model gave unusable logits for prompt {prompt} under {scheme.name}")
@@ -187,7 +222,7 @@ def _part(
         reward = judge.score(strings.prompts(), strings.completions())
         return {"text": source.texts(strings), "reward": reward.numpy()}
 
-    key = {"strings": fingerprint(key), "reward": judge.settings}
+    key = {kind: fingerprint(key), "reward": judge.settings}
     rewards = records.columns(records.path("rewards", name, key), judged)
     fields = {name: getattr(strings, name) for name in ("log_p", "log_z", "length")}
     reward = torch.from_numpy(rewards["reward"])

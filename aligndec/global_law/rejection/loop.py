@@ -41,5 +41,6 @@ def accepted_strings(task: Task, source: Source, law: Law) -> Accepted:
         running = strings.alive.nonzero()[:, 0]
         draws = next_draws(records, task.most, slots, running=len(running), joins=joins)
         records.start(draws)
+        records.fed += len(running)
         strings = refill(lm, strings, running, drawn.token, source, draws)
     return records.result()

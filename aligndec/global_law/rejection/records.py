@@ -22,7 +22,8 @@ class Accepted(NamedTuple):
 
     `prompt`, `rank` (number among the samples of its prompt), `draw`, `length` int64 [k],
     `finished` bool [k], `tokens` int64 [k, T], `sums` float64 [k, 5]. `n_drawn` int64 [G]: the
-    draws of each prompt, counted up to its last sample.
+    draws of each prompt, counted up to its last sample. `fed` int64 [1]: tokens that were read by
+    the model behind the prompts.
     """
 
     prompt: Tensor
@@ -33,6 +34,7 @@ class Accepted(NamedTuple):
     finished: Tensor
     sums: Tensor
     n_drawn: Tensor
+    fed: Tensor
 
 
 class Records:
@@ -43,6 +45,7 @@ class Records:
         self.started = torch.zeros_like(source.names)
         self.decided, self.accepted = self.started.clone(), self.started.clone()
         self._highest = self.started - 1  # accepted draw
+        self.fed = 0  # tokens
         none = self.started[:0]
         tokens = none.new_zeros(0, source.max_new_tokens)
         sums = torch.zeros(0, len(SUMS), dtype=torch.float64, device=none.device)
@@ -84,4 +87,5 @@ class Records:
         prompt, draw, tokens, length, finished, sums = (x[order] for x in (prompt, draw, *rest))
         last = torch.zeros_like(self.started).scatter_reduce_(0, prompt, draw + 1, "amax")
         n_drawn = torch.where(self.accepted >= self.n_samples, last, self.started)
-        return Accepted(prompt, rank, draw, tokens, length, finished, sums, n_drawn)
+        fed = n_drawn.new_tensor([self.fed])
+        return Accepted(prompt, rank, draw, tokens, length, finished, sums, n_drawn, fed)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-from torch import Tensor
 
-from aligndec.generation import Generation, Prompts, prepare, trim
+from aligndec.generation import trim
 from aligndec.global_law.rejection.draw import Law
 from aligndec.global_law.rejection.loop import Task, accepted_strings
 from aligndec.global_law.rejection.records import NO_DRAW, Accepted
 from aligndec.global_law.rejection.strings import Source
-from aligndec.global_law.samples import GlobalSamples
+from aligndec.global_law.request import Request
+from aligndec.global_law.samples import GlobalSamples, strings_of
+from aligndec.global_law.targets import REJECTION_FACTORS
 from aligndec.imh import of_rejection
-from aligndec.shared import token_bar
-from aligndec.step import SUMS, Adaptor, rows_of
+from aligndec.step import rows_of
 
 __all__ = ["reject"]
 
@@ -25,72 +22,41 @@ __all__ = ["reject"]
 PATIENCE = 100_000
 
 
-def reject(
-    model: Any,
-    input_ids: Prompts,
-    attention_mask: Tensor | None,
-    *,
-    adaptor: Adaptor | Sequence[Adaptor],
-    n_samples: int,
-    factor: str,
-    max_proposals: int | None,
-    keep_unfinished: bool,
-    max_new_tokens: int,
-    seed: int,
-    prompt_ids: Tensor | Sequence[int] | None,
-    batch_size: int | None,
-    eos_token_id: int | Sequence[int] | None,
-    pad_token_id: int | None,
-    progress: bool,
-) -> tuple[GlobalSamples, int]:
-    """Return the first `n_samples` accepted draws of every prompt, and the proposals of all.
+def reject(request: Request) -> GlobalSamples:
+    """Return the first `n_samples` accepted draws of every prompt.
 
-    Draw d of a prompt passes step t with probability exp(`factor` of that step), by its own random
-    number (stream 4, position t); it stops where it fails. So what is accepted is a function of
-    (seed, prompt id, d), whatever the batch.
+    Draw d of a prompt passes step t with the probability that the target's factor of that step is,
+    by its own random number (stream 4, position t); it stops where it fails. So what is accepted is
+    a function of (seed, prompt id, d), whatever the batch.
     """
-    given = prepare(
-        *("GlobalSampler.sample", model, input_ids, attention_mask),
-        adaptor=adaptor,
-        prompt_ids=prompt_ids,
-        eos_token_id=eos_token_id,
-        pad_token_id=pad_token_id,
-    )
+    assert not callable(request.target)
+    given, n_samples = request.prepare(), request.n_samples
     n_prompts = len(given.ids)
-    most = min(max_proposals or PATIENCE * n_samples, NO_DRAW)
-    slots = batch_size or n_prompts * n_samples
-    bar = token_bar("reject", n_prompts * n_samples, "str") if progress else None
+    most = min(request.max_proposals or PATIENCE * n_samples, NO_DRAW)
+    slots = request.batch_size or n_prompts * n_samples
+    bar = request.bar(n_prompts * n_samples, "str")
     params, stateful = rows_of(given.adaptors), any(a.stateful for a in given.adaptors)
-    task = Task(n_samples, most, keep_unfinished, slots, bar)
+    task = Task(n_samples, most, request.unfinished == "prefix", slots, bar)
+    factor = REJECTION_FACTORS[request.target]
     parts = []
     for first in range(0, n_prompts, slots):
         part = slice(first, min(first + slots, n_prompts))
         ids, mask = trim(given.ids[part], given.mask[part])
-        source = Source.read(given, part, ids, mask, max_new_tokens, seed)
+        source = Source.read(given, part, ids, mask, request.max_new_tokens, request.seed)
         own = (params if len(params) == 1 else params[part]).to(source.logits.device)
         found = accepted_strings(task, source, Law(own, stateful, factor))
         parts.append(found._replace(prompt=found.prompt + first))
     if bar is not None:
         bar.close()
     found = Accepted(*(torch.cat(column) for column in zip(*parts, strict=True)))
-    prompt, length, n_drawn, device = found.prompt, found.length, found.n_drawn, found.prompt.device
-    width = max(1, int(length.max()) if len(length) else 1)
-    generation = Generation(
-        tokens=found.tokens[:, :width].contiguous(),
-        input_ids=given.ids.to(device),
-        attention_mask=given.mask.to(device),
-        prompt_ids=given.names.to(device),
-        prompt_index=prompt,
-        draw=found.draw,
-        length=length,
+    prompt, n_drawn, device = found.prompt, found.n_drawn, found.prompt.device
+    generation = strings_of(
+        *(given, prompt, found.draw, found.tokens, found.sums.t()),
+        length=found.length,
         finished=found.finished,
-        status=torch.zeros_like(length),
-        **dict(zip(SUMS, found.sums.t().contiguous(), strict=True)),
-        seed=seed,
-        max_new_tokens=max_new_tokens,
-        pad_token_id=given.pad,
-        eos_token_id=given.eos,
-        adaptors=given.adaptors,
+        status=torch.zeros_like(found.length),
+        seed=request.seed,
+        max_new_tokens=request.max_new_tokens,
     )
     index = torch.full((n_prompts, n_samples), -1, dtype=torch.int64, device=device)
     index[prompt, found.rank] = torch.arange(len(prompt), device=device)
@@ -98,4 +64,5 @@ def reject(
     left = torch.where(number < n_drawn[:, None], -torch.inf, torch.nan).double()
     left[prompt, found.draw] = 0.0
     judged = of_rejection((index >= 0).sum(1), n_drawn)
-    return GlobalSamples(generation, index, left == 0.0, left, judged), int(n_drawn.sum())
+    counts = (int(given.mask.sum() + found.fed.sum()), request.model.forwards)
+    return GlobalSamples(generation, index, left == 0.0, left, judged, *counts)
