@@ -35,7 +35,7 @@ def of_centres(rows: int) -> Tensor:
     study = pytest.importorskip("aligndec.cli.tradeoff.results", exc_type=ImportError)
     weight, values = torch.randn(2, rows // 2).double(), torch.randn(2, rows // 2, 3).double()
     pool = SimpleNamespace(log_weight=lambda *_: weight, values=lambda: values)
-    found = [SimpleNamespace(pool=pool, scheme=SimpleNamespace(temperature=1.0))] * 2
+    found = [SimpleNamespace(of=lambda law: pool, scheme=SimpleNamespace(temperature=1.0))] * 2
     return study._redrawn_centres(found, "aligned", 1.0, seed=2)
 
 
