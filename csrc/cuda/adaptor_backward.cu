@@ -1,7 +1,7 @@
 // The gradient of scored tokens on a GPU: a block for each tile of a row, which gathers what every
 // scored token of the row adds, in their order, and writes its tile once.
 #include "cuda/plan.cuh"
-#include "cuda/row_cut.cuh"
+#include "cuda/row_passes.cuh"
 #include "launch/gradient_entry.h"
 
 namespace aligndec::cuda {
@@ -21,7 +21,7 @@ struct BackwardKernel {
     float x[kGradientsPerThread], sum[kGradientsPerThread] = {};
 #pragma unroll
     for (int k = 0; k < kGradientsPerThread; ++k)
-      x[k] = existing_logit<T>(a.batch, row, first + k * kThreads);
+      x[k] = existing_logit(a.batch, row, first + k * kThreads);
     const auto add = [&](int64_t i) { add_entry(s, a, row, i, first, x, sum); };
     if (!a.row_of) add(row);
     for (int64_t chunk = 0; a.row_of && chunk < a.count; chunk += kThreads) {
@@ -52,13 +52,13 @@ struct BackwardKernel {
                                    float (&sum)[kGradientsPerThread]) {
     if (!core::has_gradient(a.status[i])) return;
     const int64_t token = a.tokens[i];
-    const bool exists = existing_logit<T>(a.batch, row, token) > -INFINITY;
+    const bool exists = existing_logit(a.batch, row, token) > -INFINITY;
     const core::RowGradient g = entry_gradient(a, i, exists);
     int64_t best = -1;
     if (g.top_weight != 0.0f) {
       LowestId seen;
       for (int64_t id = thread(); id < a.batch.n; id += kThreads)
-        if (existing_logit<T>(a.batch, row, id) == g.low) seen.add({id});
+        if (existing_logit(a.batch, row, id) == g.low) seen.add({id});
       cuda::sum(s.exchange, seen, s.lowest);
       best = s.lowest.id;
     }

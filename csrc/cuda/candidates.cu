@@ -7,18 +7,17 @@
 namespace aligndec::cuda {
 namespace {
 
-template <class T>
 struct CandidatesKernel {
   static constexpr int kThreads = cuda::kThreads, kBlocksPerSm = cuda::kBlocksPerSm;
   using Args = RowArgs<CandidatesArgs>;
 
   static __device__ void run(const Args& args) {
     const CandidatesArgs& a = args.task;
-    const int64_t row_id = block::group();
-    int64_t* const token = a.token + row_id * a.k;
-    double* const log_p = a.log_p + row_id * a.k;
+    const auto row_id = static_cast<int>(block::group());
+    int64_t* const token = a.token + block::group() * a.k;
+    double* const log_p = a.log_p + block::group() * a.k;
     Storage& s = open_storage();
-    const Row<T> row(s, a.batch, row_id, args.on_chip);
+    const Row row(s, a.batch, row_id, args.on_chip);
     const int64_t status = s.seen.status();
     if (is_leader()) a.status[row_id] = status;
     if (status == core::kOk) {
@@ -40,7 +39,7 @@ struct CandidatesKernel {
 
   // Puts k ids and their logits in the outputs: all above the least logit that is wanted, and the
   // first ones at it. Tokens of probability 0 make up the number.
-  static __device__ void gather(Storage& s, const Row<T>& row, int64_t k, int64_t* token,
+  static __device__ void gather(Storage& s, const Row& row, int64_t k, int64_t* token,
                                 double* log_p) {
     const float low = s.masses.n_kept < k ? -INFINITY : s.masses.low;
     Mass above, at;

@@ -1,91 +1,149 @@
-// The kept set of one row and its masses.
+// The kept set of one row and its masses, stage by stage.
 #pragma once
 
 #include "core/draw.h"
-#include "cuda/row_passes.cuh"
 #include "cuda/row_prefix.cuh"
+#include "cuda/row_stages.cuh"
 
 namespace aligndec::cuda {
 
-// Beyond this distance below the maximum, in units of tau, next to no mass is left.
-constexpr float kReach = 32.0f;
+// Beyond this distance below the maximum, in units of tau, 2^20 tokens weigh less than 2^-12.
+constexpr float kReach = 22.25f;
 
-// Lowest id with this logit, for every thread.
-template <class T>
-__device__ int64_t lowest_id(Storage& s, const Row<T>& row, float logit) {
-  LowestId mine;
-  row.for_ids([&](int i) {
-    if (row.at(i) == logit) mine.add({row.first + i});
-  });
-  sum(s.exchange, mine, s.lowest);
-  return s.lowest.id;
-}
-
-__device__ inline core::Survivors survivors(const Storage& s) {
-  return {s.kept.mass, s.kept.entropy, s.kept.high, s.kept.count};
-}
-
-// The law that is drawn from, once the row has been cut.
-__device__ inline Law drawn_law(Storage& s) { return {s.masses.kept_top, s.rule().scale}; }
-
-// `own_top`: the kept set has been weighed relative to its own maximum.
-__device__ inline void write_masses(Storage& s, const CutPlan& plan, bool own_top) {
-  core::RowMasses r;
-  r.top = s.seen.top;
-  r.base = s.base.mass;
-  r.base_e = s.base.entropy;
-  r.kept_top = own_top ? s.kept.high : r.top;
-  if (plan.greedy) {
-    r.scaled = r.kept = r.kept_units = core::kMassOne;
-    r.n_kept = 1;
-    r.low = r.high = r.top;
-    r.greedy_token = s.lowest.id;
-  } else {
-    r.scaled = plan.two_laws ? s.scaled.mass : s.base.mass;
-    r.kept = s.kept.mass;
-    r.kept_e = s.kept.entropy;
-    r.kept_units = own_top ? 0 : r.kept;
-    r.n_kept = s.kept.count;
-    r.low = s.kept.low;
-    r.high = s.kept.high;
+// Cuts one row; all threads of the group together. It exists and has no bad logit.
+class Cutter {
+ public:
+  __device__ Cutter(Storage& s, const Row& row)
+      : s_(s),
+        row_(row),
+        rule_(s.rule()),
+        two_laws_(!rule_.greedy() && !rule_.scale.identity),
+        first_(rule_.greedy() ? kStages : next_stage(rule_, 0, count())),
+        decides_base_(first_ < kStages ? rule_.cuts_on_base() : !two_laws_),
+        law_{s.seen.top, decides_base_ ? core::Scale{true, 1.0f, 0.0f} : rule_.scale},
+        set_known_(first_ == kMinP && !s.known.share) {
+    float reach = kReach * static_cast<float>(decides_base_ ? 1.0 : rule_.tau);
+    if (s.seen.least > -INFINITY) reach = fminf(reach, top() - s.seen.least);
+    if (thread() == 0) s.per_bin = bins_per_unit(reach);
+    block::sync();
   }
-  s.masses = r;
-}
 
-// Leaves the masses of the row under s.rule() in s.masses, and the kept mass of each warp behind.
-// The row exists and has no bad logit. One loop for all passes, so that their code stands in the
-// kernel once.
-template <class T>
-__device__ __forceinline__ void cut_row(Storage& s, const Row<T>& row) {
-  const core::Rule& rule = s.rule();
-  const CutPlan plan(rule, s.seen.count);
-  bool own_top = false;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    if (!plan.needs(pass, s)) continue;
-    own_top = pass == kOwnTop;
-    const bool base = plan.weighs_base(pass), all = pass <= kDecidingLaw;
-    const Law law{own_top ? s.kept.high : s.seen.top,
-                  base ? core::Scale{true, 1.0f, 0.0f} : rule.scale};
-    float low = all ? s.seen.least : s.kept.low;
-    const float high = all ? s.seen.top : s.kept.high;
-    Order order{pass == kTypical, high, 0.0};
-    uint64_t last = ~uint64_t{0};
-    if (pass == kTypical) order.centre = core::typical_centre(rule, survivors(s), s.seen.top);
-    if (pass == kTopK || pass == kTopP || pass == kTypical) {
-      const double share = pass == kTopP ? rule.top_p : rule.typical_p;
-      const uint64_t limit =
-          pass == kTopK ? static_cast<uint64_t>(rule.top_k) : core::ceil_scaled(share, s.kept.mass);
-      const float reach = kReach * static_cast<float>(rule.cut_tau());
-      last = prefix_end(s, row, law, low, high, order, reach, pass == kTopK, limit);
-    } else if (pass > kTopP && pass < kDrawnLaw) {
-      low = fmaxf(low, core::float_at_least(threshold(s, row, survivors(s), pass)));
+  // Leaves the masses of the row under the rule in s.masses, and in s.mass_of_peer what each block
+  // has of what is kept.
+  __device__ __forceinline__ void run() {
+    weigh_row();
+    int stage = set_known_ ? next_stage(rule_, first_ + 1, count()) : first_;
+    while (true) {
+      const bool done = stage == kStages;
+      if (done && two_laws_ && decides_base_ && law_.scale.identity) {  // drawn from another law
+        law_.scale = rule_.scale;
+        known_ = kNothing;
+      }
+      if (known_ < needed(stage)) weigh_set();
+      if (!done) {
+        narrow(stage);
+        stage = next_stage(rule_, stage + 1, count());
+      } else if (known_ != kNothing && s_.kept.mass == 0) {
+        law_.top = most_kept();  // less than a unit: weighed relative to its own maximum
+        known_ = kNothing;
+      } else {
+        break;
+      }
     }
-    tally(s, row, law, low, high, order, last);
-    if (thread() == 0 && all) (base ? s.base : s.scaled) = s.kept;
+    finish();
   }
-  if (plan.greedy) lowest_id(s, row, s.seen.top);
-  if (thread() == 0) write_masses(s, plan, own_top);
-  block::sync();
-}
+
+ private:
+  // What is known of the kept tokens: nothing, their mass and number, their entropy too.
+  enum Sums : int { kNothing, kMass, kEntropy };
+
+  __device__ Sums needed(int stage) const {
+    if (stage == kStages) return rule_.greedy() ? kNothing : two_laws_ ? kEntropy : kMass;
+    if (stage == kTypical || stage == kEta) return kEntropy;
+    return stage == kTopP || stage == kEpsilon ? kMass : kNothing;
+  }
+  __device__ int64_t count() const { return static_cast<int64_t>(s_.existing.value); }
+  __device__ float top() const { return s_.seen.top; }
+  __device__ float most_kept() const { return fminf(high_, top()); }
+
+  // What a stage keeps of what is left.
+  __device__ __forceinline__ void narrow(int stage) {
+    if (stage == kSigma) sum_gaps();
+    const core::Survivors left{s_.kept.mass, s_.kept.entropy, most_kept(), s_.kept.count};
+    Cut cut{{false, 0.0}, law_, low_, high_, stage == kTopK, 0, 0};
+    if (is_prefix(stage)) {
+      if (stage == kTypical) cut.order = {true, core::typical_centre(rule_, left, top())};
+      cut.limit = stage == kTopK ? static_cast<uint64_t>(rule_.top_k)
+                                 : core::ceil_scaled(stage == kTopP ? rule_.top_p : rule_.typical_p,
+                                                     s_.kept.mass);
+    } else {
+      const float low = core::float_at_least(threshold(stage, rule_, left, top(), s_.gaps));
+      if (low <= low_) return;
+      cut.last = core::descending_key(low);
+    }
+    if (in_bins(cut)) return;
+    if (cut.limit == 0) {
+      low_ = core::from_descending_key(static_cast<uint32_t>(cut.last));
+    } else {
+      cut_by_keys(s_, row_, cut);
+      binned_ = Binned::kNothing;
+      if (thread() == 0) s_.known.bins = false;
+      low_ = s_.logits.least;
+      high_ = s_.logits.most;
+    }
+    known_ = kNothing;
+  }
+
+  // Cuts by way of the bins; false if that does not serve or is not exact.
+  __device__ __forceinline__ bool in_bins(const Cut& cut) {
+    const Distance distance{cut.order.closest ? static_cast<float>(cut.order.centre) : top(),
+                            s_.per_bin};
+    const Binned wanted = cut.by_count ? Binned::kCounts : Binned::kMasses;
+    int bin = 0;
+    if (!cut.order.closest && high_ < top()) return false;
+    if (cut.limit == 0) {
+      const float at = distance.below(core::from_descending_key(static_cast<uint32_t>(cut.last)));
+      if (binned_ != wanted || at >= kBeyond) return false;
+      bin = index_of(at);
+    } else if (cut.order.closest || binned_ != wanted) {
+      bin_set(wanted, distance, cut.order.closest);
+    }
+    uint64_t total;
+    const BinAt at = find_bin(s_, cut.limit, bin, total);
+    if (at.bin == kBins || (!cut.by_count && s_.in_bins - total >= kLostCarry)) return false;
+    cut_in_bin(s_, row_, cut, distance, at);
+    const Verdict& verdict = s_.verdict;
+    if (!verdict.found) return false;
+    low_ = verdict.low;
+    high_ = verdict.high;
+    known_ = cut.by_count ? kNothing : kMass;
+    if (thread() == 0) s_.kept = verdict.sums;
+    if (thread() < block::peers()) s_.mass_of_peer[thread()] = verdict.mass_of_peer[thread()];
+    block::sync();
+    return true;
+  }
+
+  // The passes: row_passes.cuh.
+  template <bool kWithEntropy, Over kOver, Binned kBinned, class Gap>
+  __device__ void weigh_all(const Gap& gap, float low, cuda::Sums& total);
+  __device__ void weigh_row();
+  __device__ void weigh_set();
+  __device__ void bin_set(Binned what, const Distance& distance, bool around);
+  __device__ void sum_gaps();
+  __device__ void finish();
+  __device__ core::RowMasses masses() const;
+
+  Storage& s_;
+  const Row& row_;
+  const core::Rule& rule_;
+  const bool two_laws_;
+  const int first_;                   // stage
+  const bool decides_base_;           // at temperature 1
+  Law law_;                           // of the sums
+  const bool set_known_;              // what the first stage keeps, before any pass
+  Binned binned_ = Binned::kNothing;  // what the bins hold of the tokens in [low, high]
+  float low_ = -FLT_MAX, high_ = FLT_MAX;
+  Sums known_ = kNothing;
+};
 
 }  // namespace aligndec::cuda

@@ -1,86 +1,178 @@
-// The passes over a row that lead to its kept set: each weighs what an interval of logits keeps
-// under one law.
+// The passes over a row that a Cutter makes.
 #pragma once
 
-#include "cuda/row.cuh"
+#include "cuda/row_cut.cuh"
 
 namespace aligndec::cuda {
 
-// The passes in their order. All tokens under both laws, the one that decides last; the stages; the
-// kept set under the law that is drawn from, where that is another one, and relative to its own
-// maximum, where it weighs less than a unit.
-enum Pass : int {
-  kFirstLaw,
-  kDecidingLaw,
-  kTopK,
-  kTopP,
-  kMinP,
-  kTypical,
-  kEpsilon,
-  kEta,
-  kSigma,
-  kDrawnLaw,
-  kOwnTop,
-  kPasses
-};
+// Weighs the row under one law; with the bins of the first cut, or the set that a known cut keeps.
+template <bool kWithEntropy, Over kOver, Binned kBinned, class Gap>
+__device__ __forceinline__ void Cutter::weigh_all(const Gap& gap, float low, cuda::Sums& total) {
+  if (kBinned != Binned::kNothing) clear_bins(s_, core::kLowHalf);
+  const Distance distance{top(), s_.per_bin};
+  const RowAndSet mine =
+      weigh_slice<kWithEntropy, kOver, kBinned, false>(s_, row_, gap, low, FLT_MAX, distance);
+  const auto meanwhile = [&] {
+    if (kBinned != Binned::kNothing) sum_runs(s_);
+  };
+  if constexpr (kOver == Over::kBoth) {
+    send_sum(s_.exchange, mine, s_.both, meanwhile,
+             [&](int peer, const RowAndSet& part) { s_.mass_of_peer[peer] = part.set.mass; });
+  } else {
+    send_sum(s_.exchange, mine.row, total, meanwhile,
+             [&](int peer, const cuda::Sums& part) { s_.mass_of_peer[peer] = part.mass; });
+  }
+  if (thread() == 0) {
+    if (kOver == Over::kBoth) total = s_.both.row;
+    total.count = count();
+  }
+  if (kBinned != Binned::kNothing) binned_ = kBinned;
+}
 
-// What a row's rule asks for.
-struct CutPlan {
-  bool greedy, two_laws, cuts, base_decides;
-
-  __device__ CutPlan(const core::Rule& rule, int64_t count)
-      : greedy(rule.greedy()),
-        two_laws(!greedy && !rule.scale.identity),
-        cuts(!greedy && rule.truncates(count)),
-        base_decides(cuts ? rule.cuts_on_base() : !two_laws) {}
-
-  __device__ bool needs(int pass, Storage& s) const {
-    const core::Rule& rule = s.rule();
-    switch (pass) {
-      case kFirstLaw:
-        return two_laws;
-      case kDecidingLaw:
-        return true;
-      case kTopK:
-        return cuts && rule.cuts_top_k(s.kept.count);
-      case kTopP:
-        return cuts && rule.has_top_p();
-      case kMinP:
-        return cuts && rule.has_min_p();
-      case kTypical:
-        return cuts && rule.has_typical();
-      case kEpsilon:
-        return cuts && rule.has_epsilon();
-      case kEta:
-        return cuts && rule.has_eta();
-      case kSigma:
-        return cuts && rule.has_sigma();
-      case kDrawnLaw:
-        return two_laws && base_decides;
-      default:
-        return two_laws && base_decides && s.kept.mass == 0;
+// Makes the laws known, the one that decides last; its pass does what it can for the first stage.
+__device__ __forceinline__ void Cutter::weigh_row() {
+  const PlainGap plain{top()};
+  const ScaledGap scaled(top(), rule_.scale);
+  const float low =
+      set_known_ ? core::float_at_least(core::min_p_cut(rule_, {0, 0, top(), 0})) : -FLT_MAX;
+  const bool entropy = s_.known.share || first_ == kStages || rule_.needs_entropy();
+  Binned wanted = Binned::kMasses;
+  if (first_ == kStages || first_ == kTypical || set_known_) wanted = Binned::kNothing;
+  if (first_ == kTopK) wanted = Binned::kCounts;
+  if (s_.known.has_bins(decides_base_, rule_.scale)) binned_ = Binned::kMasses;
+  for (int turn = 0; turn < 2; ++turn) {
+    const bool decides = turn == 1, base = decides == decides_base_;
+    const bool bins = decides && wanted == Binned::kMasses;
+    if (base && !s_.known.base) {
+      if (wanted == Binned::kCounts) {
+        weigh_all<true, Over::kRow, Binned::kCounts>(plain, low, s_.base);  // hot: tally_counts
+      } else if (bins) {
+        weigh_all<true, Over::kRow, Binned::kMasses>(plain, low, s_.base);  // hot: tally_masses
+      } else if (decides && set_known_) {
+        weigh_all<true, Over::kBoth, Binned::kNothing>(plain, low, s_.base);  // hot: tally_cut
+      } else {
+        weigh_all<true, Over::kRow, Binned::kNothing>(plain, low, s_.base);  // hot: tally
+      }
+      if (thread() == 0) s_.known.base = true;
+    }
+    if (!base && two_laws_ && !s_.known.has_scaled(rule_.scale, entropy)) {
+      if (bins && entropy) {
+        weigh_all<true, Over::kRow, Binned::kMasses>(scaled, low, s_.scaled);
+      } else if (bins) {
+        weigh_all<false, Over::kRow, Binned::kMasses>(scaled, low,
+                                                      s_.scaled);  // hot: scaled_masses
+      } else if (decides && set_known_) {
+        weigh_all<true, Over::kBoth, Binned::kNothing>(scaled, low, s_.scaled);  // hot: scaled_cut
+      } else {
+        weigh_all<true, Over::kRow, Binned::kNothing>(scaled, low, s_.scaled);  // hot: scaled
+      }
+      if (thread() == 0) s_.known.know_scaled(rule_.scale, entropy || !bins);
     }
   }
-  __device__ bool weighs_base(int pass) const {
-    return pass == kFirstLaw ? !base_decides : pass < kDrawnLaw && base_decides;
+  if (thread() == 0) {
+    s_.kept = set_known_ ? s_.both.set : decides_base_ ? s_.base : s_.scaled;
+    s_.in_bins = s_.kept.mass;
+    s_.known.keep_bins(binned_ == Binned::kMasses, decides_base_);
   }
-};
-
-// Where the threshold stage of this pass cuts.
-template <class T>
-__device__ double threshold(Storage& s, const Row<T>& row, const core::Survivors& survivors,
-                            int pass) {
-  const core::Rule& rule = s.rule();
-  if (pass == kMinP) return core::min_p_cut(rule, survivors);
-  if (pass == kEpsilon) return core::epsilon_cut(rule, survivors, s.seen.top);
-  if (pass == kEta) return core::eta_cut(rule, survivors, s.seen.top);
-  core::GapMoments mine;
-  row.for_logits(s.seen.least, s.seen.top, [&](float x) {
-    const float gap = x - s.seen.top;
-    if (gap >= -core::kSigmaRange) mine.add(core::gap_of(gap));
-  });
-  sum(s.exchange, mine, s.gaps);
-  return core::sigma_cut(rule, survivors, s.gaps);
+  block::sync();
+  low_ = low;
+  known_ = decides_base_ || s_.known.scaled_entropy ? kEntropy : kMass;
 }
+
+// Weighs what is kept so far.
+__device__ __forceinline__ void Cutter::weigh_set() {
+  const RowAndSet mine = weigh_slice<true, Over::kSet, Binned::kNothing, false>(
+      s_, row_, ScaledGap(law_), low_, high_, {});  // hot: set
+  send_sum(
+      s_.exchange, mine.set, s_.kept, [] {},
+      [&](int peer, const cuda::Sums& part) { s_.mass_of_peer[peer] = part.mass; });
+  known_ = kEntropy;
+}
+
+// Bins what is kept so far.
+__device__ __forceinline__ void Cutter::bin_set(Binned what, const Distance& distance,
+                                                bool around) {
+  constexpr auto kSet = Over::kSet;
+  block::sync_peers();  // a peer may still look for a bin
+  clear_bins(s_, core::kLowHalf);
+  const PlainGap plain{top()};
+  const ScaledGap scaled(law_);
+  if (what == Binned::kCounts) {
+    weigh_slice<false, kSet, Binned::kCounts, false>(s_, row_, plain, low_, high_, distance);
+  } else if (!around) {
+    weigh_slice<false, kSet, Binned::kMasses, false>(s_, row_, scaled, low_, high_, distance);
+  } else if (law_.scale.identity) {
+    weigh_slice<false, kSet, Binned::kMasses, true>(s_, row_, plain, low_, high_,
+                                                    distance);  // hot: around
+  } else {
+    weigh_slice<false, kSet, Binned::kMasses, true>(s_, row_, scaled, low_, high_,
+                                                    distance);  // hot: scaled_around
+  }
+  if (thread() == 0) {
+    s_.in_bins = s_.kept.mass;
+    s_.known.bins = false;
+  }
+  block::sync();
+  sum_runs(s_);
+  block::sync_peers();
+  binned_ = around ? Binned::kNothing : what;
+}
+
+// The spread of the logits.
+__device__ __forceinline__ void Cutter::sum_gaps() {
+  if (s_.known.gaps) return;
+  core::GapSums mine;
+  const float top = this->top();
+  row_.for_logits(
+      [&](const auto& x) {  // hot: gaps
+        for (const float each : x) {
+          const float gap = each - top;
+          if (gap >= -core::kSigmaRange) mine.add(gap);
+        }
+      },
+      [](int) {});
+  send_sum(s_.exchange, mine.moments(), s_.gaps, [] {}, [](int, const core::GapMoments&) {});
+  if (thread() == 0) s_.known.gaps = true;
+}
+
+__device__ __forceinline__ void Cutter::finish() {
+  if (rule_.greedy()) {
+    LowestId mine;
+    row_.for_ids([&](int i) {
+      if (row_.at(i) == top()) mine.add({row_.first + i});
+    });
+    send_sum(s_.exchange, mine, s_.lowest, [] {}, [](int, const LowestId&) {});
+  }
+  if (thread() == 0) s_.masses = masses();
+  block::sync();
+}
+
+__device__ inline core::RowMasses Cutter::masses() const {
+  core::RowMasses r;
+  r.top = top();
+  r.base = s_.base.mass;
+  r.base_e = s_.base.entropy;
+  if (rule_.greedy()) {
+    r.kept_top = top();
+    r.scaled = r.kept = r.kept_units = core::kMassOne;
+    r.n_kept = 1;
+    r.low = r.high = top();
+    r.greedy_token = s_.lowest.id;
+    return r;
+  }
+  r.kept_top = law_.top;
+  r.scaled = two_laws_ ? s_.scaled.mass : r.base;
+  r.kept = s_.kept.mass;
+  r.kept_e = s_.kept.entropy;
+  r.kept_units = law_.top == top() ? r.kept : 0;
+  r.n_kept = s_.kept.count;
+  r.low = low_;
+  r.high = high_;
+  return r;
+}
+
+// Leaves the masses of the row under s.rule() in s.masses, and in s.mass_of_peer what each block
+// has of what is kept. The row exists and has no bad logit.
+__device__ __forceinline__ void cut_row(Storage& s, const Row& row) { Cutter(s, row).run(); }
 
 }  // namespace aligndec::cuda

@@ -14,52 +14,59 @@ namespace aligndec::cuda {
 
 // What one look at a row tells.
 struct Scan {
-  int64_t count = 0;  // existing tokens
-  float top = -INFINITY, least = INFINITY;
-  int bad = 0;  // NaN or +inf
+  float top = -INFINITY, least = INFINITY;  // -inf where a token is missing
+  int bad = 0;                              // NaN or +inf
 
   __device__ void add(const Scan& o) {
-    count += o.count;
     top = fmaxf(top, o.top);
     least = fminf(least, o.least);
     bad |= o.bad;
   }
-  __device__ void add_logit(float x) {
-    if (!(x < INFINITY)) bad = 1;
-    if (!(x > -INFINITY)) return;
-    ++count;
-    top = fmaxf(top, x);
-    least = fminf(least, x);
-  }
   __device__ int64_t status() const {
-    return bad ? core::kBadLogit : count == 0 ? core::kNoToken : core::kOk;
+    return bad ? core::kBadLogit : top == -INFINITY ? core::kNoToken : core::kOk;
   }
 };
 
-// What the tokens of an interval weigh together, and their least and largest logit.
-struct Tally {
+// What some tokens weigh together under one law.
+struct Sums {
   uint64_t mass = 0, entropy = 0;
   int64_t count = 0;
-  float low = INFINITY, high = -INFINITY;
 
-  __device__ void add(const Tally& o) {
+  __device__ void add(const Sums& o) {
     mass += o.mass;
     entropy += o.entropy;
     count += o.count;
-    low = fminf(low, o.low);
-    high = fmaxf(high, o.high);
   }
 };
 
-// Keys of candidates, and how many a block has of them at most.
-struct KeyRange {
-  uint64_t least = ~uint64_t{0}, most = 0;
-  int64_t candidates = 0;
+// The whole row, and those of its tokens that a known cut keeps.
+struct RowAndSet {
+  Sums row, set;
 
-  __device__ void add(const KeyRange& o) {
+  __device__ void add(const RowAndSet& o) {
+    row.add(o.row);
+    set.add(o.set);
+  }
+};
+
+// The least and the largest of some values; empty at first.
+template <class T, T kLow, T kHigh>
+struct Extent {
+  T least = kHigh, most = kLow;
+
+  __device__ void add(const Extent& o) {
     least = least < o.least ? least : o.least;
     most = most < o.most ? o.most : most;
-    candidates = candidates < o.candidates ? o.candidates : candidates;
+  }
+};
+using KeyRange = Extent<uint64_t, uint64_t{0}, ~uint64_t{0}>;
+
+struct LogitRange {
+  float least = INFINITY, most = -INFINITY;
+
+  __device__ void add(const LogitRange& o) {
+    least = fminf(least, o.least);
+    most = fmaxf(most, o.most);
   }
 };
 
@@ -73,32 +80,101 @@ struct LowestId {
   __device__ void add(const LowestId& o) { id = id < o.id ? id : o.id; }
 };
 
-// Where a prefix by mass ends in a histogram, and the mass before that bin.
+// A bin of a histogram, and the mass before it.
 struct BinAt {
   uint64_t before;
   int bin;
 };
 
+// What a block knows of the bin in which a cut lies: the weight that it has before that bin, how
+// many tokens and between which logits, and how many candidates are in the bin.
+struct BeforeBin {
+  uint64_t weight = 0;
+  int64_t count = 0;
+  LogitRange logits;
+  uint32_t candidates = 0;
+
+  __device__ void add(const BeforeBin& o) {
+    weight += o.weight;
+    count += o.count;
+    logits.add(o.logits);
+    candidates += o.candidates;
+  }
+};
+
+// What a stage keeps: [low, high], its sums and what each block has of its mass. `found`: it is
+// exact.
+struct Verdict {
+  Sums sums;
+  float low, high;
+  uint64_t mass_of_peer[kMostPeers];
+  int64_t found;
+};
+
+// What is known of a row already when its next rule comes: the base law, the scaled one at one
+// temperature, the bins of all tokens under the law that decided.
+struct Known {
+  bool share = false;  // there are more rules than one
+  bool base = false, scaled = false, scaled_entropy = false, gaps = false;
+  bool bins = false, bins_of_base = false;
+  core::Scale scale{};  // of the scaled law
+
+  __device__ bool has_scaled(const core::Scale& at, bool entropy) const {
+    return scaled && at.high == scale.high && at.low == scale.low && (scaled_entropy || !entropy);
+  }
+  __device__ bool has_bins(bool of_base, const core::Scale& at) const {
+    return bins && (of_base ? bins_of_base : !bins_of_base && has_scaled(at, false));
+  }
+  __device__ void know_scaled(const core::Scale& at, bool with_entropy) {
+    scaled = true;
+    scaled_entropy = with_entropy;
+    scale = at;
+  }
+  __device__ void keep_bins(bool are_of_all, bool of_base) {
+    bins = are_of_all;
+    bins_of_base = of_base;
+  }
+};
+
+// The rule of a row that a group is at; with those between it and `step` others deal.
+struct Turn {
+  int entry, rule, step;
+};
+
 // Storage of a block; its slice of the row may follow.
 struct Storage {
   Exchange exchange;
+  Turn turn;
   Scan seen;
-  Tally base, scaled;  // all tokens, at temperature 1 and at that of the rule
-  Tally kept;          // the tokens that the stages so far keep
+  Mass existing;      // number of tokens
+  Sums base, scaled;  // all tokens, at temperature 1 and at that of the rule
+  Known known;
+  Sums kept;          // the tokens that the stages so far keep
+  RowAndSet both;
   core::GapMoments gaps;
   KeyRange range;
+  LogitRange logits;
   LowestId lowest;
   core::RowMasses masses;
   alignas(8) unsigned char rule_bytes[sizeof(core::Rule)];
-  uint64_t mass_of_warp[kWarps];  // of the law that was weighed last, in the order of ids
+  uint64_t mass_of_peer[kMostPeers];  // of the tokens that were weighed last, block by block
+  uint64_t mass_of_warp[kWarps];      // of the draw, in the order of ids
   uint64_t mass_of_block;
+  uint64_t in_bins;  // the mass of all that the bins have been given
+  float per_bin;     // see Distance
   BinAt found;
+  BeforeBin before_bin;
+  Verdict verdict;
   int token;
   int64_t last;  // id
   Mass above;
   uint32_t list_size;
-  float list[kList];
-  uint32_t bin_low[kBins], bin_high[kBins];
+  int high_bit;
+  float list[kList], candidates[kList];                // the block's, and the group's
+  uint32_t fine_low[kThreads], fine_high[kThreads];    // bins for the candidates
+  uint64_t mass_of_run[kThreads];                      // of consecutive bins
+  alignas(16) uint32_t bin_low[kBins + block::kWarp];  // the last ones: see kBeyond
+  uint32_t bin_high[kBins + block::kWarp];
 
   __device__ core::Rule& rule() { return *reinterpret_cast<core::Rule*>(rule_bytes); }
 
@@ -117,7 +193,10 @@ __device__ inline bool is_leader() { return block::thread() == 0 && block::rank(
 // The block's storage, ready for use.
 __device__ inline Storage& open_storage() {
   auto& s = *reinterpret_cast<Storage*>(block::storage());
-  if (block::thread() == 0) s.exchange.phase = 0;
+  if (block::thread() == 0) {
+    s.exchange.phase = 0;
+    s.known = {};
+  }
   return s;
 }
 
