@@ -23,9 +23,8 @@ struct RowKernel {
     const RowTask& task = args.task;
     const StepArgs& a = task.step;
     const Turn first = first_turn(task);
-    const int rules = task.rules > 0 ? static_cast<int>(task.rules) : 1;
     if (is_skipped(a, first.entry)) {
-      for (Turn turn = first; is_leader() && turn.rule < rules; turn.rule += turn.step)
+      for (Turn turn = first; is_leader() && turn.rule < rules_of(task); turn.rule += turn.step)
         write_empty(a.out, a.count, place(task, turn), a.state.pad, core::kFinished, 0.0);
       return;
     }
@@ -36,33 +35,43 @@ struct RowKernel {
     }
     const auto row_id = static_cast<int>(a.row_of ? a.row_of[first.entry] : first.entry);
     const Row row(s, a.batch, row_id, args.on_chip);
-    while (s.turn.rule < rules) {
-      if (s.seen.status() == core::kOk) {
-        s.set_rule([&] {
-          return task.rules > 0
-                     ? core::Rule(a.batch.params + s.turn.rule * a.batch.params_stride)
-                     : entry_rule(a, s.turn.entry);
-        });
-        cut_row(s, row);
-        if (!task.mask) write_entry(s, task, row, row_id);
-      } else if (is_leader() && !task.mask) {
-        write_bad(a.out, a.count, place(task, s.turn), s.seen.status());
-        commit(a, place(task, s.turn));
-      }
-      if (task.mask) write_mask(s, task, row, row_id);
+    const bool good = s.seen.status() == core::kOk;
+    while (good) {
+      s.set_rule([&] {
+        return task.rules > 0 ? core::Rule(a.batch.params + s.turn.rule * a.batch.params_stride)
+                              : entry_rule(a, s.turn.entry);
+      });
+      cut_row(s, row);
+      if (task.rules == 0) break;
+      if (is_leader()) write(s, task, row_id, a.tokens[s.turn.entry]);
+      const int next = s.turn.rule + s.turn.step;
       block::sync();
-      if (thread() == 0) s.turn.rule += s.turn.step;
-      block::sync();
+      if (next >= rules_of(task)) return;
+      if (thread() == 0) s.turn.rule = next;
     }
-    if (s.seen.status() != core::kOk) block::sync_peers();  // a peer may still look at this block
+    if (task.mask) {
+      write_mask(s, task, row, row_id);
+    } else if (good) {
+      const int64_t y = a.tokens ? (block::rank() == 0 ? a.tokens[s.turn.entry] : -1)
+                                 : draw(s, row, target(s, task));
+      if (thread() == 0 && y >= 0) write(s, task, row_id, y);
+    } else if (is_leader()) {
+      for (Turn turn = s.turn; turn.rule < rules_of(task); turn.rule += turn.step) {
+        write_bad(a.out, a.count, place(task, turn), s.seen.status());
+        commit(a, place(task, turn));
+      }
+    }
+    if (!good) block::sync_peers();  // a peer may still look at what this block has seen
   }
 
   // Groups that share a row of a grid take turns at its rules.
   static __device__ Turn first_turn(const RowTask& task) {
     const auto group = static_cast<int>(block::group());
-    const auto step =
-        task.rules > 0 ? static_cast<int>(block::groups() / task.step.batch.rows) : 1;
+    const auto step = task.rules > 0 ? static_cast<int>(block::groups() / task.step.batch.rows) : 1;
     return {group / step, group % step, step};
+  }
+  static __device__ int rules_of(const RowTask& task) {
+    return task.rules > 0 ? static_cast<int>(task.rules) : 1;
   }
   // Where the results of a turn go.
   static __device__ int64_t place(const RowTask& task, const Turn& turn) {
@@ -73,16 +82,11 @@ struct RowKernel {
     return (a.state.sums && a.state.finished[entry]) || (a.tokens && a.tokens[entry] < 0);
   }
 
-  static __device__ void write_entry(Storage& s, const RowTask& task, const Row& row, int row_id) {
+  static __device__ uint64_t target(const Storage& s, const RowTask& task) {
+    return core::draw_target(entry_bits(task.step, s.turn.entry), s.masses.kept);
+  }
+  static __device__ void write(Storage& s, const RowTask& task, int row_id, int64_t y) {
     const StepArgs& a = task.step;
-    int64_t y = -1;
-    if (a.tokens) {
-      if (block::rank() == 0) y = a.tokens[s.turn.entry];
-    } else {
-      const uint64_t r = entry_bits(a, place(task, s.turn));
-      y = draw(s, row, core::draw_target(r, s.masses.kept));
-    }
-    if (thread() != 0 || y < 0) return;
     const int64_t i = place(task, s.turn);
     write_token(s.masses, s.rule(), a.out, a.count, i, y, existing_logit(a.batch, row_id, y));
     commit(a, i);

@@ -41,7 +41,7 @@ struct Slice {
   static __device__ void for_range(int begin, int end, Body body) {
     const int length = stretch(end - begin), start = begin + block::warp() * length;
     const int stop = start + length < end ? start + length : end;
-#pragma unroll 2
+#pragma unroll 1
     for (int i = start + block::lane(); i < stop; i += block::kWarp) body(i);
   }
 };
@@ -120,6 +120,7 @@ class Row {
       const float* const logits = chip();
       for (int i = begin + which * 4; i < end;) {
         const int start = i, stop = end - i < most ? end : i + most;
+#pragma unroll 1
         for (; i < stop; i += step) {
           const Four four = *reinterpret_cast<const Four*>(logits + i);
           body(four.x);
@@ -130,6 +131,7 @@ class Row {
       const int most = core::kMostHalves * of;
       for (int i = begin + which; i < end;) {
         const int start = i, stop = end - i < most ? end : i + most;
+#pragma unroll 1
         for (; i < stop; i += of) {
           const float x[1] = {load(i)};
           body(x);
@@ -168,11 +170,12 @@ __device__ Scan Row::scan() {
   float* const logits = chip();
   const bool keep = on_chip_;
   Scan mine;
+  const core::RowMask mask = mask_of_row(batch_, row_);
   // One by one: a row with a mask, and the ends of any other.
   const auto one = [&](int c) {
     const int i = c - lead_;
     const bool exists = i >= 0 && i < size;
-    const float value = exists ? load(i) : -INFINITY;
+    const float value = exists && mask.allows(first + i) ? static_cast<float>(x[i]) : -INFINITY;
     if (keep) logits[c] = value;
     if (!exists) return;
     if (!(value < INFINITY)) mine.bad = 1;
@@ -183,6 +186,7 @@ __device__ Scan Row::scan() {
   const int from = single || size == 0 ? padded_ / kEach : (lead_ + kEach - 1) / kEach;
   const int to = single || size == 0 ? from : end / kEach;
   if (from >= to) {
+#pragma unroll 1
     for (int c = thread(); c < padded_; c += kThreads) one(c);
     return mine;
   }

@@ -86,6 +86,7 @@ __device__ inline void sum_runs(Storage& s) {
 __device__ inline BinAt find_bin(Storage& s, uint64_t limit, int bin, uint64_t& total) {
   const int peers = block::peers();
   uint64_t mine = 0;
+#pragma unroll 4
   for (int peer = 0; peer < peers; ++peer) mine += *block::of_peer(&s.mass_of_run[thread()], peer);
   const uint64_t before = mass_before(s.exchange, mine, total);
   const bool ends_here =
@@ -98,6 +99,7 @@ __device__ inline BinAt find_bin(Storage& s, uint64_t limit, int bin, uint64_t& 
   // Each warp for itself: a lane for each bin of the run and every fourth peer.
   const int mine_of_run = at.bin * kRun + block::lane() % kRun;
   uint64_t mass = 0;
+#pragma unroll 1
   for (int peer = block::lane() / kRun; peer < peers; peer += block::kWarp / kRun)
     mass += mass_of_bin(s, block::of_peer(&s.bin_low[mine_of_run], peer),
                         block::of_peer(&s.bin_high[mine_of_run], peer));
@@ -120,6 +122,7 @@ __device__ inline uint64_t share_before(const Storage& s, int bin) {
   if (thread() > bin / kRun) return 0;
   if (thread() < bin / kRun) return s.mass_of_run[thread()];
   uint64_t mass = 0;
+#pragma unroll 1
   for (int i = bin / kRun * kRun; i < bin; ++i)
     mass += mass_of_bin(s, &s.bin_low[i], &s.bin_high[i]);
   return mass;

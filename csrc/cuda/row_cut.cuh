@@ -13,18 +13,8 @@ constexpr float kReach = 22.25f;
 // Cuts one row; all threads of the group together. It exists and has no bad logit.
 class Cutter {
  public:
-  __device__ Cutter(Storage& s, const Row& row)
-      : s_(s),
-        row_(row),
-        rule_(s.rule()),
-        two_laws_(!rule_.greedy() && !rule_.scale.identity),
-        first_(rule_.greedy() ? kStages : next_stage(rule_, 0, count())),
-        decides_base_(first_ < kStages ? rule_.cuts_on_base() : !two_laws_),
-        law_{s.seen.top, decides_base_ ? core::Scale{true, 1.0f, 0.0f} : rule_.scale},
-        set_known_(first_ == kMinP && !s.known.share) {
-    float reach = kReach * static_cast<float>(decides_base_ ? 1.0 : rule_.tau);
-    if (s.seen.least > -INFINITY) reach = fminf(reach, top() - s.seen.least);
-    if (thread() == 0) s.per_bin = bins_per_unit(reach);
+  __device__ Cutter(Storage& s, const Row& row) : s_(s), row_(row), rule_(s.rule()), plan_(s.plan) {
+    if (thread() == 0) s.plan = plan();
     block::sync();
   }
 
@@ -32,20 +22,17 @@ class Cutter {
   // has of what is kept.
   __device__ __forceinline__ void run() {
     weigh_row();
-    int stage = set_known_ ? next_stage(rule_, first_ + 1, count()) : first_;
+    int stage = plan_.set_known ? next_stage(rule_, plan_.first + 1, count()) : plan_.first;
     while (true) {
       const bool done = stage == kStages;
-      if (done && two_laws_ && decides_base_ && law_.scale.identity) {  // drawn from another law
-        law_.scale = rule_.scale;
-        known_ = kNothing;
-      }
+      if (done && plan_.two_laws && plan_.decides_base && plan_.law.scale.identity)
+        weigh_under({top(), rule_.scale});  // drawn from another law than decided
       if (known_ < needed(stage)) weigh_set();
       if (!done) {
         narrow(stage);
         stage = next_stage(rule_, stage + 1, count());
       } else if (known_ != kNothing && s_.kept.mass == 0) {
-        law_.top = most_kept();  // less than a unit: weighed relative to its own maximum
-        known_ = kNothing;
+        weigh_under({most_kept(), rule_.scale});  // less than a unit: relative to its own maximum
       } else {
         break;
       }
@@ -58,9 +45,27 @@ class Cutter {
   enum Sums : int { kNothing, kMass, kEntropy };
 
   __device__ Sums needed(int stage) const {
-    if (stage == kStages) return rule_.greedy() ? kNothing : two_laws_ ? kEntropy : kMass;
+    if (stage == kStages) return rule_.greedy() ? kNothing : plan_.two_laws ? kEntropy : kMass;
     if (stage == kTypical || stage == kEta) return kEntropy;
     return stage == kTopP || stage == kEpsilon ? kMass : kNothing;
+  }
+  __device__ CutPlan plan() const {
+    CutPlan p;
+    p.two_laws = !rule_.greedy() && !rule_.scale.identity;
+    p.first = rule_.greedy() ? kStages : next_stage(rule_, 0, count());
+    p.decides_base = p.first < kStages ? rule_.cuts_on_base() : !p.two_laws;
+    p.law = {top(), p.decides_base ? core::Scale{true, 1.0f, 0.0f} : rule_.scale};
+    p.set_known = p.first == kMinP && !s_.known.share;
+    float reach = kReach * static_cast<float>(p.decides_base ? 1.0 : rule_.tau);
+    if (s_.seen.least > -INFINITY) reach = fminf(reach, top() - s_.seen.least);
+    p.per_bin = bins_per_unit(reach);
+    return p;
+  }
+  __device__ void weigh_under(const Law& law) {
+    block::sync();
+    if (thread() == 0) s_.plan.law = law;
+    block::sync();
+    known_ = kNothing;
   }
   __device__ int64_t count() const { return static_cast<int64_t>(s_.existing.value); }
   __device__ float top() const { return s_.seen.top; }
@@ -70,7 +75,7 @@ class Cutter {
   __device__ __forceinline__ void narrow(int stage) {
     if (stage == kSigma) sum_gaps();
     const core::Survivors left{s_.kept.mass, s_.kept.entropy, most_kept(), s_.kept.count};
-    Cut cut{{false, 0.0}, law_, low_, high_, stage == kTopK, 0, 0};
+    Cut cut{{false, 0.0}, plan_.law, low_, high_, stage == kTopK, 0, 0};
     if (is_prefix(stage)) {
       if (stage == kTypical) cut.order = {true, core::typical_centre(rule_, left, top())};
       cut.limit = stage == kTopK ? static_cast<uint64_t>(rule_.top_k)
@@ -97,7 +102,7 @@ class Cutter {
   // Cuts by way of the bins; false if that does not serve or is not exact.
   __device__ __forceinline__ bool in_bins(const Cut& cut) {
     const Distance distance{cut.order.closest ? static_cast<float>(cut.order.centre) : top(),
-                            s_.per_bin};
+                            plan_.per_bin};
     const Binned wanted = cut.by_count ? Binned::kCounts : Binned::kMasses;
     int bin = 0;
     if (!cut.order.closest && high_ < top()) return false;
@@ -136,11 +141,7 @@ class Cutter {
   Storage& s_;
   const Row& row_;
   const core::Rule& rule_;
-  const bool two_laws_;
-  const int first_;                   // stage
-  const bool decides_base_;           // at temperature 1
-  Law law_;                           // of the sums
-  const bool set_known_;              // what the first stage keeps, before any pass
+  const CutPlan& plan_;
   Binned binned_ = Binned::kNothing;  // what the bins hold of the tokens in [low, high]
   float low_ = -FLT_MAX, high_ = FLT_MAX;
   Sums known_ = kNothing;

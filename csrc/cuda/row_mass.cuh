@@ -7,17 +7,6 @@
 
 namespace aligndec::cuda {
 
-// The weights of a law: relative to `top`, at one temperature.
-struct Law {
-  float top;
-  core::Scale scale;
-
-  __device__ float gap(float x) const { return core::scaled_gap(x - top, scale); }
-  __device__ uint64_t mass(float x) const {
-    return core::mass_halves(core::scaled_weight(gap(x))).mass();
-  }
-};
-
 // Which tokens a pass adds up: all of the row, those of an interval, or both.
 enum class Over { kRow, kSet, kBoth };
 enum class Binned { kNothing, kMasses, kCounts };

@@ -9,7 +9,7 @@ namespace aligndec::cuda {
 template <bool kWithEntropy, Over kOver, Binned kBinned, class Gap>
 __device__ __forceinline__ void Cutter::weigh_all(const Gap& gap, float low, cuda::Sums& total) {
   if (kBinned != Binned::kNothing) clear_bins(s_, core::kLowHalf);
-  const Distance distance{top(), s_.per_bin};
+  const Distance distance{top(), plan_.per_bin};
   const RowAndSet mine =
       weigh_slice<kWithEntropy, kOver, kBinned, false>(s_, row_, gap, low, FLT_MAX, distance);
   const auto meanwhile = [&] {
@@ -34,34 +34,35 @@ __device__ __forceinline__ void Cutter::weigh_row() {
   const PlainGap plain{top()};
   const ScaledGap scaled(top(), rule_.scale);
   const float low =
-      set_known_ ? core::float_at_least(core::min_p_cut(rule_, {0, 0, top(), 0})) : -FLT_MAX;
-  const bool entropy = s_.known.share || first_ == kStages || rule_.needs_entropy();
+      plan_.set_known ? core::float_at_least(core::min_p_cut(rule_, {0, 0, top(), 0})) : -FLT_MAX;
+  const bool entropy = s_.known.share || plan_.first == kStages || rule_.needs_entropy();
   Binned wanted = Binned::kMasses;
-  if (first_ == kStages || first_ == kTypical || set_known_) wanted = Binned::kNothing;
-  if (first_ == kTopK) wanted = Binned::kCounts;
-  if (s_.known.has_bins(decides_base_, rule_.scale)) binned_ = Binned::kMasses;
+  if (plan_.first == kStages || plan_.first == kTypical || plan_.set_known)
+    wanted = Binned::kNothing;
+  if (plan_.first == kTopK) wanted = Binned::kCounts;
+  if (s_.known.has_bins(plan_.decides_base, rule_.scale)) binned_ = Binned::kMasses;
   for (int turn = 0; turn < 2; ++turn) {
-    const bool decides = turn == 1, base = decides == decides_base_;
+    const bool decides = turn == 1, base = decides == plan_.decides_base;
     const bool bins = decides && wanted == Binned::kMasses;
     if (base && !s_.known.base) {
       if (wanted == Binned::kCounts) {
         weigh_all<true, Over::kRow, Binned::kCounts>(plain, low, s_.base);  // hot: tally_counts
       } else if (bins) {
         weigh_all<true, Over::kRow, Binned::kMasses>(plain, low, s_.base);  // hot: tally_masses
-      } else if (decides && set_known_) {
+      } else if (decides && plan_.set_known) {
         weigh_all<true, Over::kBoth, Binned::kNothing>(plain, low, s_.base);  // hot: tally_cut
       } else {
         weigh_all<true, Over::kRow, Binned::kNothing>(plain, low, s_.base);  // hot: tally
       }
       if (thread() == 0) s_.known.base = true;
     }
-    if (!base && two_laws_ && !s_.known.has_scaled(rule_.scale, entropy)) {
+    if (!base && plan_.two_laws && !s_.known.has_scaled(rule_.scale, entropy)) {
       if (bins && entropy) {
         weigh_all<true, Over::kRow, Binned::kMasses>(scaled, low, s_.scaled);
       } else if (bins) {
         weigh_all<false, Over::kRow, Binned::kMasses>(scaled, low,
                                                       s_.scaled);  // hot: scaled_masses
-      } else if (decides && set_known_) {
+      } else if (decides && plan_.set_known) {
         weigh_all<true, Over::kBoth, Binned::kNothing>(scaled, low, s_.scaled);  // hot: scaled_cut
       } else {
         weigh_all<true, Over::kRow, Binned::kNothing>(scaled, low, s_.scaled);  // hot: scaled
@@ -70,19 +71,19 @@ __device__ __forceinline__ void Cutter::weigh_row() {
     }
   }
   if (thread() == 0) {
-    s_.kept = set_known_ ? s_.both.set : decides_base_ ? s_.base : s_.scaled;
+    s_.kept = plan_.set_known ? s_.both.set : plan_.decides_base ? s_.base : s_.scaled;
     s_.in_bins = s_.kept.mass;
-    s_.known.keep_bins(binned_ == Binned::kMasses, decides_base_);
+    s_.known.keep_bins(binned_ == Binned::kMasses, plan_.decides_base);
   }
   block::sync();
   low_ = low;
-  known_ = decides_base_ || s_.known.scaled_entropy ? kEntropy : kMass;
+  known_ = plan_.decides_base || s_.known.scaled_entropy ? kEntropy : kMass;
 }
 
 // Weighs what is kept so far.
 __device__ __forceinline__ void Cutter::weigh_set() {
   const RowAndSet mine = weigh_slice<true, Over::kSet, Binned::kNothing, false>(
-      s_, row_, ScaledGap(law_), low_, high_, {});  // hot: set
+      s_, row_, ScaledGap(plan_.law), low_, high_, {});  // hot: set
   send_sum(
       s_.exchange, mine.set, s_.kept, [] {},
       [&](int peer, const cuda::Sums& part) { s_.mass_of_peer[peer] = part.mass; });
@@ -96,12 +97,12 @@ __device__ __forceinline__ void Cutter::bin_set(Binned what, const Distance& dis
   block::sync_peers();  // a peer may still look for a bin
   clear_bins(s_, core::kLowHalf);
   const PlainGap plain{top()};
-  const ScaledGap scaled(law_);
+  const ScaledGap scaled(plan_.law);
   if (what == Binned::kCounts) {
     weigh_slice<false, kSet, Binned::kCounts, false>(s_, row_, plain, low_, high_, distance);
   } else if (!around) {
     weigh_slice<false, kSet, Binned::kMasses, false>(s_, row_, scaled, low_, high_, distance);
-  } else if (law_.scale.identity) {
+  } else if (plan_.law.scale.identity) {
     weigh_slice<false, kSet, Binned::kMasses, true>(s_, row_, plain, low_, high_,
                                                     distance);  // hot: around
   } else {
@@ -160,11 +161,11 @@ __device__ inline core::RowMasses Cutter::masses() const {
     r.greedy_token = s_.lowest.id;
     return r;
   }
-  r.kept_top = law_.top;
-  r.scaled = two_laws_ ? s_.scaled.mass : r.base;
+  r.kept_top = plan_.law.top;
+  r.scaled = plan_.two_laws ? s_.scaled.mass : r.base;
   r.kept = s_.kept.mass;
   r.kept_e = s_.kept.entropy;
-  r.kept_units = law_.top == top() ? r.kept : 0;
+  r.kept_units = plan_.law.top == top() ? r.kept : 0;
   r.n_kept = s_.kept.count;
   r.low = low_;
   r.high = high_;

@@ -56,6 +56,7 @@ __device__ __forceinline__ void list_bin(Storage& s, const Row& row, const Cut& 
           any |= here == wanted;
         }
         if (!any) return;
+#pragma unroll
         for (const float each : x) {  // seldom: 0.25
           if (distance.bin<kAround>(each) != wanted || !(each >= low && each <= high)) continue;
           const uint32_t i = block::add(&s.list_size, 1u);
@@ -77,6 +78,7 @@ __device__ inline uint64_t last_candidate(Storage& s, const Cut& cut, int n, uin
   KeyRange within{0, ~uint64_t{0}};
   while (true) {
     KeyRange mine;
+#pragma unroll 1
     for (int i = thread(); i < n; i += kThreads) {
       const uint64_t key = cut.order.key(s.candidates[i]);
       if (key >= within.least && key <= within.most) mine.add({key, key});
@@ -89,6 +91,7 @@ __device__ inline uint64_t last_candidate(Storage& s, const Cut& cut, int n, uin
     if (within.least == within.most) return within.least;
     int shift = 0;
     while ((within.most - within.least) >> shift >= kThreads) ++shift;
+#pragma unroll 1
     for (int i = thread(); i < n; i += kThreads) {
       const float x = s.candidates[i];
       const uint64_t key = cut.order.key(x);
@@ -141,6 +144,7 @@ __device__ __forceinline__ void settle(Storage& s, Cut cut, const Distance& dist
   Verdict& verdict = s.verdict;
   if (all_listed) {
     for_peers([&](int peer, int first, int own) {
+#pragma unroll 1
       for (int i = block::lane(); i < own; i += block::kWarp)
         s.candidates[first + i] = *block::of_peer(&s.list[i], peer);
     });
@@ -149,6 +153,7 @@ __device__ __forceinline__ void settle(Storage& s, Cut cut, const Distance& dist
     BeforeBin all;
     for_peers([&](int peer, int first, int own) {
       BeforeBin kept;
+#pragma unroll 1
       for (int i = block::lane(); i < own; i += block::kWarp) {
         const float x = s.candidates[first + i];
         if (cut.order.key(x) <= cut.last) kept.add({cut.weight(x), 1, {x, x}, 0});
@@ -170,6 +175,7 @@ __device__ __forceinline__ void settle(Storage& s, Cut cut, const Distance& dist
   block::sync();
   constexpr int kWords = sizeof(Verdict) / sizeof(uint32_t);
   auto* const words = reinterpret_cast<uint32_t*>(&verdict);
+#pragma unroll 1
   for (int i = thread(); i < kWords * (peers - 1); i += kThreads)
     *block::of_peer(words + i % kWords, 1 + i / kWords) = words[i % kWords];
 }

@@ -8,6 +8,7 @@
 
 #include "core/adaptor_rules.h"
 #include "core/books.h"
+#include "core/split_mass.h"
 #include "cuda/group.cuh"
 
 namespace aligndec::cuda {
@@ -111,6 +112,27 @@ struct Verdict {
   int64_t found;
 };
 
+// The weights of a law: relative to `top`, at one temperature.
+struct Law {
+  float top;
+  core::Scale scale;
+
+  __device__ float gap(float x) const { return core::scaled_gap(x - top, scale); }
+  __device__ uint64_t mass(float x) const {
+    return core::mass_halves(core::scaled_weight(gap(x))).mass();
+  }
+};
+
+// What a rule asks for.
+struct CutPlan {
+  int first;          // stage that cuts, or kStages
+  bool two_laws;      // another one than the base law
+  bool decides_base;  // which of them decides
+  bool set_known;     // what the first stage keeps, before any pass
+  float per_bin;      // see Distance
+  Law law;            // of the sums of what is kept
+};
+
 // What is known of a row already when its next rule comes: the base law, the scaled one at one
 // temperature, the bins of all tokens under the law that decided.
 struct Known {
@@ -149,7 +171,7 @@ struct Storage {
   Mass existing;      // number of tokens
   Sums base, scaled;  // all tokens, at temperature 1 and at that of the rule
   Known known;
-  Sums kept;          // the tokens that the stages so far keep
+  Sums kept;  // the tokens that the stages so far keep
   RowAndSet both;
   core::GapMoments gaps;
   KeyRange range;
@@ -161,7 +183,7 @@ struct Storage {
   uint64_t mass_of_warp[kWarps];      // of the draw, in the order of ids
   uint64_t mass_of_block;
   uint64_t in_bins;  // the mass of all that the bins have been given
-  float per_bin;     // see Distance
+  CutPlan plan;
   BinAt found;
   BeforeBin before_bin;
   Verdict verdict;
