@@ -20,7 +20,7 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check gpu-check clean
+.PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
 demo study test test-asan: export OMP_WAIT_POLICY ?= passive
@@ -67,6 +67,10 @@ cuda-check: $(if $(KERNELS),build/cuda/check.stamp,nothing-to-check)
 nothing-to-check:
 	@echo "cuda-check: nothing to compile yet, csrc/cuda has no kernels"
 
+# Without a GPU: races of the kernels, and every barrier deleted in turn; or some of both in 3 minutes.
+cuda-races cuda-races-quick: $(VENV)/torch.stamp
+	$(PY) .ci/cuda_races.py $(if $(findstring quick,$@),--quick)
+
 # With a GPU: everything that needs one, by the present Python as it is; nothing is installed or fetched.
 gpu-check:
 	$(PYTHON) .ci/gpu_check.py --results $(RESULTS)
@@ -83,11 +87,11 @@ $(VENV)/torch.stamp:
 	|| { echo "aligndec: no virtual environment (see above); Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
 	@$(PY) -c 'import torch' 2>/dev/null || $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
 	|| $(PIP) --index-url https://download.pytorch.org/whl/cpu 'torch==$(TORCH)' || $(PIP) 'torch==$(TORCH)'
-	$(PIP) 'setuptools>=77' ninja
 	@touch $@
 
 # The metadata and the path alone; the extension follows with its own objects, so that ninja can rebuild what changed.
 $(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) 'setuptools>=77' ninja 'pybind11>=2.13'
 	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[test]'
 	@touch $@
 

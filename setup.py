@@ -1,7 +1,10 @@
-"""Build of the extension `aligndec._C`; everything else stands in pyproject.toml.
+"""Build of the kernel library and of the module `aligndec._C`; the rest stands in pyproject.toml.
 
-Environment: ALIGNDEC_CUDA=auto|0|1 (CUDA kernels), TORCH_CUDA_ARCH_LIST, ALIGNDEC_NATIVE=0 (no
-extension), ALIGNDEC_DEV=1 (warnings are errors), ALIGNDEC_SANITIZE=1 (address and undefined).
+The library holds the kernels and no Python; it stands on torch's stable ABI, so that it serves
+every torch from 2.10 on and every Python. The module says what it is, and knows no torch.
+
+Environment: ALIGNDEC_CUDA=auto|0|1 (CUDA kernels), TORCH_CUDA_ARCH_LIST, ALIGNDEC_NATIVE=0 (neither
+is built), ALIGNDEC_DEV=1 (warnings are errors), ALIGNDEC_SANITIZE=1 (address and undefined).
 """
 
 import os
@@ -10,11 +13,13 @@ import subprocess
 import sys
 from glob import glob
 
-from setuptools import setup
+from setuptools import Extension, setup
 
+LIBRARY = "libaligndec_kernels"
+TARGET = "0x020a000000000000"  # the oldest torch that the library serves: 2.10
 CUDA_FLAGS = ["-O3", "-std=c++20", "--fmad=false", "--ftz=false"]
 CUDA_ARCHITECTURES = "8.0;8.6;8.9;9.0+PTX"  # a GPU need not be there; PTX serves later ones
-CXX_FLAGS = "-O3 -g0 -std=c++20 -ffp-contract=off -fopenmp -Wall -Wextra -Wshadow".split()
+CXX_FLAGS = "-O3 -g0 -std=c++20 -ffp-contract=off -fvisibility=hidden -Wall -Wextra -Wshadow"
 SANITIZE = ["-fsanitize=address,undefined"]
 
 
@@ -44,8 +49,9 @@ def check_compiler() -> None:
         )
 
 
-def extension() -> dict:
+def extensions() -> dict:
     try:
+        import pybind11
         import torch
         from torch.utils import cpp_extension as cpp
 
@@ -53,9 +59,8 @@ def extension() -> dict:
             raise ImportError(f"found torch {torch.__version__}")
     except ImportError as error:
         stop(
-            f"the build needs torch >= 2.10 in the same environment ({error}): run `pip install "
-            "torch setuptools ninja` and then `pip install --no-build-isolation .`, because an "
-            "isolated build cannot see the torch that the extension must match."
+            f"the build needs torch >= 2.10 and pybind11 ({error}): `pip install .` fetches them; "
+            "`pip install --no-build-isolation .` wants them installed, with setuptools and ninja."
         )
 
     class Build(cpp.BuildExtension):
@@ -63,7 +68,10 @@ def extension() -> dict:
             check_compiler()
             super().build_extensions()
 
-    sources = [s for s in glob("csrc/**/*.cpp", recursive=True) if not s.startswith("csrc/cuda/")]
+        def get_ext_filename(self, name: str) -> str:
+            path = super().get_ext_filename(name)
+            return path.partition(".")[0] + ".so" if name.endswith(LIBRARY) else path
+
     kernels = glob("csrc/cuda/*.cu")
     needs = {"CUDA sources": kernels, "a CUDA build of torch": torch.version.cuda}
     needs["nvcc (CUDA_HOME)"] = cpp.CUDA_HOME
@@ -72,28 +80,40 @@ def extension() -> dict:
     if wanted == "1" and missing:
         stop(f"ALIGNDEC_CUDA=1, without {missing}: set ALIGNDEC_CUDA=0 to build for CPU.")
     cuda = wanted != "0" and not missing
-    sanitize = switch("ALIGNDEC_SANITIZE", "0", "0", "1") == "1"
     strict = switch("ALIGNDEC_DEV", "0", "0", "1") == "1"
-    macros = [("ALIGNDEC_TORCH_VERSION", f'"{torch.__version__}"')]
+    sanitize = switch("ALIGNDEC_SANITIZE", "0", "0", "1") == "1"
+    flags = CXX_FLAGS.split() + ["-Werror"] * strict
+    nvcc = CUDA_FLAGS + ["-Werror=all-warnings"] * strict
+    macros = [("TORCH_TARGET_VERSION", TARGET)]
     if cuda:
         found = (os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES).replace(" ", ";")
         os.environ["TORCH_CUDA_ARCH_LIST"] = found
         macros += [("ALIGNDEC_WITH_CUDA", None), ("ALIGNDEC_CUDA_ARCHITECTURES", f'"{found}"')]
-    # gcc prefers -isystem over -I of the same path: the warnings of torch's headers stay out.
-    system = cpp.include_paths("cuda" if cuda else "cpu")
-    flags = CXX_FLAGS + [f"-isystem{path}" for path in system] + ["-Werror"] * strict
+        macros += [("USE_CUDA", None)]  # torch's headers: show what only a CUDA build has
     if sanitize:
         flags += [*SANITIZE, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g"]
-    module = (cpp.CUDAExtension if cuda else cpp.CppExtension)(
-        "aligndec._C",
-        sorted(sources + kernels * cuda),
-        include_dirs=[os.path.abspath("csrc")],
+    # gcc prefers -isystem over -I of the same path: the warnings of torch's headers stay out.
+    system = cpp.include_paths("cuda" if cuda else "cpu")
+    headers = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/cuda/*.cuh"))
+    common = {"extra_link_args": SANITIZE * sanitize, "depends": headers, "language": "c++"}
+    library = Extension(
+        f"aligndec.{LIBRARY}",
+        sorted({*glob("csrc/**/*.cpp", recursive=True)} - {"csrc/bindings.cpp"}) + kernels * cuda,
+        include_dirs=[os.path.abspath("csrc"), *system],
+        library_dirs=cpp.library_paths("cuda" if cuda else "cpu"),
+        libraries=["torch_cpu"] + ["torch_cuda", "cudart"] * cuda,
         define_macros=macros,
-        extra_compile_args={"cxx": flags, "nvcc": CUDA_FLAGS + ["-Werror=all-warnings"] * strict},
-        extra_link_args=["-fopenmp", *(SANITIZE * sanitize)],
-        depends=sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.cuh", recursive=True)),
+        extra_compile_args={"cxx": flags + [f"-isystem{p}" for p in system], "nvcc": nvcc},
+        **common,
     )
-    return {"ext_modules": [module], "cmdclass": {"build_ext": Build}}
+    module = Extension(
+        "aligndec._C",
+        ["csrc/bindings.cpp"],
+        define_macros=[("ALIGNDEC_TORCH_VERSION", f'"{torch.__version__}"')],
+        extra_compile_args={"cxx": [*flags, f"-isystem{pybind11.get_include()}"]},
+        **common,
+    )
+    return {"ext_modules": [library, module], "cmdclass": {"build_ext": Build}}
 
 
-setup(**(extension() if switch("ALIGNDEC_NATIVE", "1", "0", "1") == "1" else {}))
+setup(**(extensions() if switch("ALIGNDEC_NATIVE", "1", "0", "1") == "1" else {}))

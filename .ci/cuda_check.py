@@ -178,7 +178,7 @@ def build(torch_root: Path, architectures: str, into: Path) -> Path:
     sys.argv = ["setup.py", "-q", "build_ext", "--force"]
     sys.argv += ["--build-temp", str(into / "objects"), "--build-lib", str(into / "lib")]
     runpy.run_path("setup.py", run_name="__main__")
-    (library,) = (into / "lib" / "aligndec").glob("_C*.so")
+    (library,) = (into / "lib" / "aligndec").glob("libaligndec_kernels.so")
     return library
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aligndec import reference
 from aligndec._version import __version__
+from aligndec._xtc import xtc_coin
 from aligndec.adaptors import Adaptor, PackedAdaptors, pack
 from aligndec.backend import build_info, use_backend
 from aligndec.errors import AligndecError, BadLogitsError, NotEnoughSamples, RewardError
@@ -56,6 +57,7 @@ __all__ = [
     "score_strings",
     "tradeoff",
     "use_backend",
+    "xtc_coin",
 ]
 
 

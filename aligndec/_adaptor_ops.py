@@ -34,7 +34,7 @@ def _fake_score(
     logits: Tensor, params: Tensor, allowed: Any, valid_vocab: int, tokens: Tensor, rows: Any
 ) -> tuple[Tensor, ...]:
     n = tokens.shape[0]
-    cut = logits.new_empty((4, n), dtype=torch.float64)
+    cut = logits.new_empty((7, n), dtype=torch.float64)
     mass = logits.new_empty((2, n), dtype=torch.int64)
     return (*_nine(logits, (n,)), cut, mass)
 

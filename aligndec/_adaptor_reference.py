@@ -13,8 +13,10 @@ from torch import Tensor
 
 from aligndec import rng
 from aligndec._books import Books, books
+from aligndec._dynamic import temperature_slope
 from aligndec._mirostat import mirostat_next, mirostat_params
 from aligndec._weights import read_rows
+from aligndec._xtc import COIN, coin_bits, with_coin
 
 __all__ = [
     "adaptor_grid",
@@ -70,15 +72,18 @@ def adaptor_step(
     """
     if sums is not None:
         params = mirostat_params(params, sums[5])
+    if sequence_ids is None:
+        sequence_ids = torch.arange(logits.shape[0], device=logits.device)
+    at = positions if positions is not None else length if length is not None else position
+    if tokens is None and bool((params[:, COIN] > 0.0).any()):
+        bits = rng.philox(seed if seeds is None else seeds, sequence_ids, at, rng.XTC)[0]
+        params = with_coin(params, coin_bits(params[:, COIN], bits.expand(len(logits))))
     law = books(logits, params, allowed, valid_vocab)
     y = tokens
     if y is None:
         if uniforms is not None:
             bits = rng.bits_from_uniform(uniforms)
         else:
-            if sequence_ids is None:
-                sequence_ids = torch.arange(logits.shape[0], device=logits.device)
-            at = positions if positions is not None else length if length is not None else position
             bits = rng.philox(seed if seeds is None else seeds, sequence_ids, at, rng.TOKEN)[0]
         y = law.draw(bits)
     nine = _report(law, y, finished, pad)
@@ -109,7 +114,7 @@ def adaptor_score(
     Returns
     -------
     eleven tensors
-        The nine of `adaptor_step`, each [N]; cut float64 [4, N] (lo, hi, L1, LC: the kept set is
+        The nine of `adaptor_step`, each [N]; cut float64 [7, N] (`Books.cut`: the kept set is
         {lo <= x <= hi}); mass int64 [2, N] (scaled masses of all tokens and of the kept set).
     """
     law = books(_pick(logits, rows), params, _pick_allowed(allowed, rows), valid_vocab)
@@ -120,13 +125,14 @@ def adaptor_score(
 def adaptor_grid(
     logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: int, tokens: Tensor
 ) -> tuple[Tensor, ...]:
-    """Report the tokens int64 [R] under each of A adaptors, params [A, 13].
+    """Report the tokens int64 [R] under each of A adaptors, params [A, COLUMNS].
 
     Returns
     -------
     ten tensors
         The nine of `adaptor_step`, each [A, R]; mass int64 [2, A, R].
     """
+    params = with_coin(params, None)
     laws = [
         adaptor_score(logits, p[None], allowed, valid_vocab, tokens, None) for p in params.unbind()
     ]
@@ -141,8 +147,8 @@ def adaptor_grid(
 def adaptor_mask(
     logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: int
 ) -> Tensor:
-    """Return the kept set, bool [R, V]; all False in bad rows."""
-    return books(logits, params, allowed, valid_vocab).keep.clone()
+    """Return the kept set without the coin of xtc, bool [R, V]; all False in bad rows."""
+    return books(logits, with_coin(params, None), allowed, valid_vocab).keep.clone()
 
 
 def adaptor_score_backward(
@@ -162,12 +168,13 @@ def adaptor_score_backward(
 
     With p = exp(x − L1) on all tokens, q = exp(x/τ − LC) on the kept set and 1 the indicator of y:
     g_p (1 − p) + g_q (1 − q)/τ + g_z (q − p)/τ. Greedy rows are the case τ = 1, q = indicator of
-    the arg-max. Rows that are bad or skipped get 0, and so does −inf.
+    the arg-max. Where τ follows from the entropy, (g_q (E − x_y) + g_z (L1 − E))/τ² · dτ/dH · dH/dx
+    comes on top, with E the mean of x under q and dH/dx = −p (x − L1 + H). Rows that are bad or
+    skipped get 0, and so does −inf.
     """
     read = read_rows(_pick(logits, rows), _pick_allowed(allowed, rows), valid_vocab)
     x, exists = read.x.double(), read.exists
-    tau = params[:, 0:1].expand(len(tokens), 1)
-    low, high, log_1, log_c = (c[:, None] for c in cut)
+    low, high, log_1, log_c, tau, mean, entropy = (c[:, None] for c in cut)
     p = torch.where(exists, (x - log_1).exp(), 0.0)
     q = torch.where(exists & (low <= x) & (x <= high), (x / tau - log_c).exp(), 0.0)
     index = tokens.clamp(min=0)[:, None]
@@ -180,6 +187,10 @@ def adaptor_score_backward(
     g_z = torch.where(scored, grad_log_z[:, None], 0.0)
     tau = torch.where(tau == 0.0, 1.0, tau)
     grad = g_p * (here - p) + (g_q * (here - q) + g_z * (q - p)) / tau
+    along = (g_q * (mean - (here * x).sum(1, keepdim=True)) + g_z * (log_1 - mean)) / tau**2
+    slope = temperature_slope(params.expand(len(tokens), -1), tau, entropy)
+    moved = along * slope * p * (log_1 - entropy - x)
+    grad = grad + torch.where(slope != 0.0, moved, 0.0)
     grad = torch.where(scored & exists, grad, 0.0)
     if rows is not None:
         grad = grad.new_zeros(logits.shape).index_add(0, rows, grad)

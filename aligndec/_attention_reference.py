@@ -94,7 +94,8 @@ def attend(
     elif mask is not None:
         scores = scores + mask
     exact = torch.promote_types(query.dtype, torch.float32)
-    weights = torch._safe_softmax(scores, -1, dtype=exact)
+    nothing = (scores == -torch.inf).all(-1, keepdim=True)  # an average of nothing is 0
+    weights = scores.masked_fill(nothing, 0.0).softmax(-1, dtype=exact).masked_fill(nothing, 0.0)
     weights = weights.to(query.dtype).view(rows, h, asked, columns)
     on_prefix, on_own = weights.tensor_split((prefix[0].shape[-2],), -1)
     out: Tensor = branches.apart(branches.together(on_prefix) @ prefix[1]) + on_own @ own[1]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aligndec import _exact
+from aligndec._dynamic import temper
 from aligndec._stages import kept
 from aligndec._weights import Law, Rows, less, log_mass, read_rows, real, unsigned, weigh
 
@@ -42,6 +43,7 @@ class Books:
     entropy: Tensor
     kl: Tensor
     n_kept: Tensor
+    mean: Tensor
 
     def draw(self, bits: Tensor) -> Tensor:
         """Return the first id whose inclusive prefix sum exceeds floor(r·W_C/2^64); bits r [R]."""
@@ -70,12 +72,16 @@ class Books:
         return torch.where(inside, ((x - self.pivot) / tau - self.log_kept_sum) + 0.0, -torch.inf)
 
     def cut(self) -> Tensor:
-        """Kept interval and absolute log-sums: lo, hi, L1, LC as float64 [4, R]."""
+        """Return what the gradient reads, float64 [7, R].
+
+        Kept interval lo, hi; absolute log-sums L1, LC; τ; the mean of x under q; the entropy.
+        """
         low = torch.where(self.keep, self.x, torch.inf).amin(1)
         high = torch.where(self.keep, self.x, -torch.inf).amax(1)
         tau = torch.where(self.tau == 0.0, 1.0, self.tau)
         log_c = torch.where(self.tau == 0.0, 0.0, self.pivot / tau + self.log_kept_sum)
-        rows = torch.stack([low, high, self.top + self.log_base, log_c])
+        log_1 = self.top + self.log_base
+        rows = torch.stack([low, high, log_1, log_c, self.tau, self.mean, self.entropy])
         return torch.where(self.rows.bad == 0, rows, torch.nan)
 
     def _at(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,7 +100,7 @@ def books(logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: i
     logits : Tensor
         [R, V], float32, float16, bfloat16 or float64.
     params : Tensor
-        float64 [1 | R, 13].
+        float64 [1 | R, COLUMNS].
     allowed : Tensor or None
         bool [1 | R, V] or int32 [1 | R, ceil(V/32)].
     valid_vocab : int
@@ -102,8 +108,10 @@ def books(logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: i
     """
     rows = read_rows(logits, allowed, valid_vocab)
     params = params.expand(logits.shape[0], -1)
+    base = weigh(rows, rows.top, None)
+    params = temper(params, rows, base)
     tau = params[:, 0]
-    base, scaled = weigh(rows, rows.top, None), weigh(rows, rows.top, params)
+    scaled = weigh(rows, rows.top, params)
     keep = kept(rows, scaled, base, params)
     top = rows.top[:, 0].double()
     w1, e1 = (v[:, 0] for v in base.sums(rows.exists))
@@ -120,6 +128,7 @@ def books(logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: i
     kl = (log_1 - log_c - shift) + (tau - 1.0) * (real(e_c) / real(w_c))
     kl = torch.where(tau == 1.0, 0.0 - log_kept, kl.clamp(min=0.0))
     greedy = tau == 0.0
+    mean = torch.where(greedy, top, pivot - tau * (real(e_c) / real(w_c)))
     one = _ONE if rows.exact else 1.0
     masses = torch.stack([torch.where(greedy, one, w_tau), torch.where(greedy, one, w_own)])
     masses = masses if rows.exact else (masses * _ONE).round().long()
@@ -140,6 +149,7 @@ def books(logits: Tensor, params: Tensor, allowed: Tensor | None, valid_vocab: i
         entropy=(log_1 + real(e1) / real(w1)).clamp(min=0.0) + 0.0,
         kl=torch.where(greedy, log_1, kl) + 0.0,
         n_kept=keep.sum(1),
+        mean=mean,
     )
 
 

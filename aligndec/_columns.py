@@ -1,4 +1,4 @@
-"""The packed form of an adaptor: 13 float64 columns, and the checks of its fields."""
+"""Numbers of an adaptor: how many columns it is packed into, and the checks of its fields."""
 
 from __future__ import annotations
 
@@ -15,31 +15,18 @@ __all__ = [
     "at_least",
     "at_least_if_given",
     "check",
-    "columns",
     "count",
+    "ln",
     "number",
     "real",
     "whole",
 ]
 
-COLUMNS = 13
+COLUMNS = 21
 
 
-def columns(a: Any) -> list[float]:
-    # 1/τ as the sum of two float32 numbers: one alone is measurably wrong at V = 2^17.
-    inverse = 1.0 / a.temperature if a.temperature > 0.0 else 0.0
-    high = float(np.float32(inverse))
-    low = float(np.float32(inverse - high))
-    ln_min_p, ln_epsilon, ln_eta = (_ln(v) for v in (a.min_p, a.epsilon_cutoff, a.eta_cutoff))
-    base = float(a.cut_on == "base")
-    return [
-        *(a.temperature, high, low, float(min(a.top_k, 2**53)), a.top_p, ln_min_p, a.typical_p),
-        *(ln_epsilon, ln_eta, a.top_n_sigma, base, a.mirostat_tau, a.mirostat_lr),
-    ]
-
-
-def _ln(value: float) -> float:
-    # Our own logarithm: every backend must see the same bits.
+def ln(value: float) -> float:
+    """Return ln of a parameter, -inf at 0. Our own logarithm: every backend sees the same bits."""
     return float(_exact.log(torch.tensor(value, dtype=torch.float64))) if value > 0 else -math.inf
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 __all__ = ["fields_of"]
 
-_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
-
 # What changes the law of a string and has no counterpart here, with values that ask for nothing.
 _REFUSED: dict[str, tuple[Any, ...]] = {
     "num_beams": (1,),
@@ -17,7 +15,6 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "dola_layers": (),
     "constraints": (),
     "force_words_ids": (),
-    "top_h": (),
     "repetition_penalty": (1.0,),
     "encoder_repetition_penalty": (1.0,),
     "no_repeat_ngram_size": (0,),
@@ -37,8 +34,16 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "watermarking_config": (),
     "stop_strings": (),
 }
-# Warpers act only where transformers samples: a greedy config that carries one is still greedy.
-_ONLY_WHEN_SAMPLING = ("top_h",)
+# transformers applies top_h before the other cuts, `Adaptor` after them: the sets agree when it is
+# alone. Values of the others that cut nothing.
+_CUTS: dict[str, float] = {
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+}
 
 
 def fields_of(config: Any) -> dict[str, Any]:
@@ -52,7 +57,7 @@ def fields_of(config: Any) -> dict[str, Any]:
     for name, neutral in _REFUSED.items():
         value = getattr(config, name, None)
         empty = value is None or (isinstance(value, (list, tuple, dict)) and not value)
-        if empty or value in neutral or (greedy and name in _ONLY_WHEN_SAMPLING):
+        if empty or value in neutral:
             continue
         raise ValueError(
             f"Adaptor.from_generation_config: {name} must be "
@@ -60,5 +65,13 @@ def fields_of(config: Any) -> dict[str, Any]:
         )
     if greedy:
         return {"temperature": 0.0}
-    asked = {name: getattr(config, name, None) for name in _SAMPLING}
-    return {name: value for name, value in asked.items() if value is not None}
+    asked = {name: getattr(config, name, None) for name in ("temperature", *_CUTS, "top_h")}
+    fields = {name: value for name, value in asked.items() if value is not None}
+    cuts = [name for name, off in _CUTS.items() if fields.get(name, off) != off]
+    if fields.get("top_h") and cuts:
+        raise ValueError(
+            "Adaptor.from_generation_config: top_h must be None together with "
+            f"{', '.join(cuts)} (transformers applies it first, an Adaptor after them), got "
+            f"{fields['top_h']!r}"
+        )
+    return fields

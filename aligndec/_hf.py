@@ -10,13 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._hf_checks import (
-    check_filled,
-    check_kinds,
-    checked_model,
-    has_columns,
-    is_recurrent,
-)
+from aligndec._hf_checks import check_filled, check_kinds, checked_model
 
 __all__ = ["HFCausalLM"]
 
@@ -54,17 +48,19 @@ class HFCausalLM:
     """
 
     def __init__(self, model: Any) -> None:
+        from aligndec import _hf_compat as compat
+
         head, self._accepts, self._cache_name = checked_model(model)
         self.model = model
         self.vocab_size = int(head.weight.shape[0])
         self.eos_token_id = self._special("eos")
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
-        # RoBERTa and its like number positions from the pad token's id on.
-        offset = (m for m in model.modules() if hasattr(m, "create_position_ids_from_input_ids"))
-        self._first_position: int = next((m.padding_idx + 1 for m in offset), 0)
+        self._first_position = compat.first_position(model)
         # An unsupported kind is refused here, not at the first select.
-        kinds = {type(layer).__name__ for layer in self._new_cache().layers}
-        self._own_layers = kinds <= {"GrowingLayer"}
+        layers = self._new_cache().layers
+        self._has_states = any(map(compat.has_states, layers))
+        self._has_columns = any(map(compat.has_columns, layers))
+        self._own_layers = all(type(layer).__name__ == "GrowingLayer" for layer in layers)
         if self._own_layers:
             self.join = self._join
 
@@ -95,9 +91,9 @@ class HFCausalLM:
 
     def extend(self, tokens: Tensor, state: _HFState) -> tuple[Tensor, _HFState]:
         """Run k given tokens per row, int64 [B, k]; return the logits after each, [B, k, V]."""
-        if not any(map(is_recurrent, state.cache.layers)):
+        if not self._has_states:
             return self._append(tokens, state)
-        # A recurrent layer continues from its state one token at a time.
+        # A recurrent state continues from its state one token at a time.
         logits = []
         for column in tokens.unbind(1):
             one, state = self.step(column, state)
@@ -114,7 +110,7 @@ class HFCausalLM:
             if state.length > state.mask.shape[1]:  # double: O(1) per token on average
                 grown = max(state.length, 2 * state.mask.shape[1]) - state.mask.shape[1]
                 state.mask = torch.nn.functional.pad(state.mask, (0, grown), value=1)
-            if any(map(has_columns, state.cache.layers)):  # a recurrent state holds no padding
+            if self._has_columns:  # a recurrent state holds no padding
                 extra["attention_mask"] = state.mask[:, : state.length]
             state.position = state.position + count
         return self._forward(tokens.to(self.device), state, extra, count), state
@@ -188,14 +184,12 @@ class HFCausalLM:
         return tuple(int(i) for i in items if 0 <= i < self.vocab_size)
 
     def _new_cache(self) -> Any:
-        from transformers import DynamicCache, cache_utils
-
+        from aligndec import _hf_compat as compat
         from aligndec._hf_cache import GrowingLayer
 
-        cache = DynamicCache(config=self.model.config)
+        cache = compat.new_cache(self.model)
         check_kinds(cache, self.model)
-        plain = cache_utils.DynamicLayer
-        cache.layers = [GrowingLayer() if type(x) is plain else x for x in cache.layers]
+        cache.layers = [GrowingLayer() if compat.is_plain(x) else x for x in cache.layers]
         return cache
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
 
+from aligndec._hf_compat import DynamicLayer, begin
 from aligndec._recorded import differentiated
 
 __all__ = ["GrowingLayer", "copy_layer"]
@@ -31,8 +31,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         if differentiated(key_states, value_states):  # no writing into what a gradient needs
             whole: tuple[Tensor, Tensor] = super().update(key_states, value_states)
             return whole
-        if not self.is_initialized:  # no columns yet: what it takes to begin is transformers' own
-            super().update(key_states[..., :0, :], value_states[..., :0, :])
+        if not self.is_initialized:
+            begin(self, key_states, value_states)
         self.keys = self._append("keys", key_states)
         self.values = self._append("values", value_states)
         return self.keys, self.values

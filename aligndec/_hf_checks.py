@@ -5,18 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-__all__ = ["check_filled", "check_kinds", "checked_model", "has_columns", "is_recurrent"]
-
-_CACHE_NAMES = ("past_key_values", "cache_params", "cache")
-"""What takes the cache: `cache` for every kind of it from transformers 5.24 on."""
-
-_STATES = ("conv_states", "recurrent_states")
+__all__ = ["check_filled", "check_kinds", "checked_model"]
 
 _INSTEAD = "wrap its forward in FunctionLM to run without a cache"
 
 
 def checked_model(model: Any) -> tuple[Any, frozenset[str], str]:
     """Return a model's head, the arguments of its forward and the one that takes the cache."""
+    from aligndec import _hf_compat as compat
+
     if model.config.is_encoder_decoder:
         raise TypeError(
             f"HFCausalLM: model must be decoder-only, got the encoder-decoder {_name(model)}"
@@ -38,55 +35,36 @@ def checked_model(model: Any) -> tuple[Any, frozenset[str], str]:
             "mode; call model.eval()"
         )
     accepts = frozenset(inspect.signature(model.forward).parameters)
-    # XLM and Flaubert always had a `cache` of their own.
-    cache_names = [n for n in _CACHE_NAMES if n in accepts and not hasattr(model.config, "n_langs")]
-    # Some models take these names but want a cache class of their own.
-    standard = getattr(model, "_supports_default_dynamic_cache", lambda: True)()
-    if not cache_names or not standard:
+    argument = compat.cache_argument(model)
+    if argument is None:
         raise TypeError(
-            f"HFCausalLM: model must take a DynamicCache as {' or '.join(_CACHE_NAMES)}, "
-            f"got {_name(model)}; {_INSTEAD}"
+            "HFCausalLM: model must take a DynamicCache (and have no cache of its own), got "
+            f"{_name(model)}; {_INSTEAD}"
         )
-    return head, accepts, cache_names[0]
+    return head, accepts, argument
 
 
 def check_kinds(cache: Any, model: Any) -> None:
     """Refuse a new cache that has layers whose rows cannot be gathered."""
-    from transformers import cache_utils
+    from aligndec import _hf_compat as compat
 
     for layer in cache.layers:
-        kind = type(layer)
-        # A layer class of the model's own that inherits its gather may hold more than it knows.
-        known = kind.__module__ == cache_utils.__name__ or "reorder_cache" in vars(kind)
-        if not known:
+        if not compat.gathers(layer):
             raise TypeError(
                 "HFCausalLM: the cache of model must be gatherable by rows, got "
-                f"{kind.__name__} in {_name(model)}; {_INSTEAD}"
+                f"{type(layer).__name__} in {_name(model)}; {_INSTEAD}"
             )
 
 
 def check_filled(cache: Any, model: Any) -> None:
     """Refuse a model that read its prompts and left a layer of the cache empty."""
-    for layer in cache.layers:
-        places = [vars(layer).get(name) for name in _STATES]
-        states = [state for place in places if isinstance(place, dict) for state in place.values()]
-        no_state = bool(states) and all(state is None for state in states)
-        no_columns = has_columns(layer) and vars(layer).get("is_initialized") is False
-        if no_state or no_columns:
-            raise TypeError(
-                "HFCausalLM: model must keep its recurrent state in the cache, got "
-                f"{_name(model)}, which keeps it in its modules; {_INSTEAD}"
-            )
+    from aligndec import _hf_compat as compat
 
-
-def is_recurrent(layer: Any) -> bool:
-    """Whether a layer of a cache has nothing but a state from which it goes on."""
-    return any(hasattr(layer, name) for name in _STATES) and not has_columns(layer)
-
-
-def has_columns(layer: Any) -> bool:
-    """Whether a layer of a cache has keys and values of every token."""
-    return hasattr(layer, "keys")
+    if any(map(compat.left_empty, cache.layers)):
+        raise TypeError(
+            "HFCausalLM: model must keep its recurrent state in the cache, got "
+            f"{_name(model)}, which keeps it in its modules; {_INSTEAD}"
+        )
 
 
 def _is_encoder(model: Any) -> bool:

@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
-from transformers.cache_utils import DynamicLayer
 
-from aligndec import _ops
+from aligndec import _ops, _ops_compat
 from aligndec._attention_reference import Branches, attend
 from aligndec._hf_cache import GrowingLayer, copy_layer
+from aligndec._hf_compat import begin
 from aligndec._recorded import recorded
 from aligndec.backend import current_ops
 
@@ -37,10 +36,14 @@ _Plans = dict[int, tuple[Tensor, Branches | None]]
 
 
 class _SharedLayer(GrowingLayer):
-    """`keys` and `values` are the rows' own columns; None as `branches`: they are whole."""
+    """`keys` and `values` are the rows' own columns; None as `branches`: they are whole.
+
+    `reader` names what made them so.
+    """
 
     def __init__(self, prefix: dict[str, Tensor]) -> None:
         super().__init__()
+        self.reader = ""
         self.prefix = prefix
         self.branches: Branches | None = None
 
@@ -49,6 +52,7 @@ class _SharedLayer(GrowingLayer):
     ) -> tuple[Tensor, Tensor]:
         """Append columns; return all keys and values, joined when they are read."""
         if recorded(key_states, value_states):  # a joined tensor breaks the graph
+            self.reader = "a recorded graph"
             self.join()
         super().update(key_states, value_states, *args, **kwargs)
         if self.branches is None:
@@ -71,8 +75,7 @@ class _SharedLayer(GrowingLayer):
             return
         owner = self.branches.owner
         if not self.is_initialized:
-            none = (self.prefix[name][:0] for name in ("keys", "values"))
-            DynamicLayer.update(self, *none)
+            begin(self, self.prefix["keys"][:0], self.prefix["values"][:0])
         for name, prefix in self.prefix.items():
             own, length = getattr(self, name), prefix.shape[-2]
             more = own.shape[-2] if own.numel() else 0
@@ -120,9 +123,7 @@ class _Joined(torch.Tensor):
     def of(cls, layer: _SharedLayer, name: str) -> _Joined:
         own: Tensor = getattr(layer, name)
         shape = (*own.shape[:2], layer.get_seq_length(), own.shape[3])
-        out: _Joined = torch.Tensor._make_wrapper_subclass(
-            cls, shape, dtype=own.dtype, device=own.device
-        )
+        out = _ops_compat.stand_in(cls, shape, own)
         out.layer, out.part = layer, name
         return out
 
@@ -131,7 +132,7 @@ class _Joined(torch.Tensor):
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        with torch._C.DisableTorchFunctionSubclass():
+        with _ops_compat.without_torch_function():
             if func is torch.nn.functional.scaled_dot_product_attention:
                 return _attention(*args, **kwargs)
             return func(*args, **kwargs)
@@ -140,7 +141,7 @@ class _Joined(torch.Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return func(*_formed(args), **_formed(kwargs or {}))
+        return func(*_formed(args, func), **_formed(kwargs or {}, func))
 
 
 def _attention(
@@ -156,22 +157,23 @@ def _attention(
     if pair and not is_causal and not dropout_p and not isinstance(query, _Joined):
         layer: _SharedLayer = key.layer  # type: ignore[attr-defined]
         return layer.attend(query, attn_mask, kwargs.get("scale"))
-    query, key, value = _formed((query, key, value))
+    query, key, value = _formed((query, key, value), "attention with its own causal mask")
     out: Tensor = torch.nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask, dropout_p, is_causal, **kwargs
     )
     return out
 
 
-def _formed(tree: Any) -> Any:
-    """Replace joined tensors by plain ones."""
+def _formed(tree: Any, reader: Any) -> Any:
+    """Replace joined tensors by plain ones, which `reader` wants."""
 
     def form(x: _Joined) -> Tensor:
+        x.layer.reader = str(reader)
         x.layer.join()
         columns: Tensor = getattr(x.layer, x.part)[:, :, : x.shape[2]]
         return columns
 
-    return tree_map_only(_Joined, form, tree)
+    return _ops_compat.map_tensors(_Joined, form, tree)
 
 
 def gather_layers(layers: Sequence[Any], index: Tensor) -> list[Any]:

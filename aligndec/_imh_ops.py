@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Op
+from aligndec._smc_reference import smc_resample
 
 __all__ = ["OPS"]
 
@@ -26,6 +27,12 @@ def _fake_resample(
     return mean, mean.new_empty((pools, n_chains), dtype=torch.int64)
 
 
+def _fake_smc_resample(log_weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ancestor = log_weight.new_empty(log_weight.shape, dtype=torch.int64)
+    ess = log_weight.new_empty(log_weight.shape[0])
+    return ancestor, ess, torch.empty_like(ess), torch.empty_like(ess, dtype=torch.bool)
+
+
 OPS = {
     "imh_chain": Op(
         "(Tensor log_weight, int seed, Tensor? sequence_ids, Tensor? uniforms) -> "
@@ -38,5 +45,12 @@ OPS = {
         "(Tensor mean, Tensor accepted)",
         imh_resample,
         _fake_resample,
+    ),
+    "smc_resample": Op(
+        "(Tensor log_weight, float threshold, int scheme, int seed, Tensor? sequence_ids, "
+        "int position, Tensor? positions, Tensor? uniforms) -> "
+        "(Tensor ancestor, Tensor ess, Tensor log_mean, Tensor due)",
+        smc_resample,
+        _fake_smc_resample,
     ),
 }

@@ -23,7 +23,7 @@ def _threshold(params: Tensor, mu: Tensor) -> Tensor:
 
 
 def mirostat_params(params: Tensor, mu: Tensor) -> Tensor:
-    """Return parameters [B, 13] with ln ε = −μ: −ln p̂ ≤ μ is p̂ ≥ ε."""
+    """Return parameters [B, COLUMNS] with ln ε = −μ: −ln p̂ ≤ μ is p̂ ≥ ε."""
     params = params.expand(len(mu), -1).clone()
     cut = 0.0 - _threshold(params, mu)
     params[:, _LN_EPSILON] = torch.where(_on(params), cut, params[:, _LN_EPSILON])

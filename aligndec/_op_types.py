@@ -35,4 +35,5 @@ class Ops(NamedTuple):
     tilt_solve: Callable[..., tuple[Tensor, Tensor]]
     imh_resample: Callable[..., tuple[Tensor, Tensor]]
     branched_attention: Callable[..., Tensor]
+    smc_resample: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float16, torch.bfloat16)

@@ -21,7 +21,7 @@ def adaptor_params(
     device: torch.device,
     state: SequenceState | None = None,
 ) -> Tensor:
-    """Parameters float64 [1 | N, 13] on `device` for N results of the given shape.
+    """Parameters float64 [1 | N, COLUMNS] on `device` for N results of the given shape.
 
     A sequence has one adaptor per result, or one per index of the first dimension. Stateful ones
     are refused without a state.
@@ -49,7 +49,7 @@ def adaptor_params(
 
 
 def grid_params(function: str, adaptors: Any, device: torch.device) -> Tensor:
-    """Parameters float64 [A, 13] on `device` of A adaptors that each serve every row."""
+    """Parameters float64 [A, COLUMNS] on `device` of A adaptors that each serve every row."""
     _refuse_stateful(function, "adaptors", adaptors)
     if isinstance(adaptors, PackedAdaptors):
         params = _packed(function, "adaptors", adaptors, device)

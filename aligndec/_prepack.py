@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import functools
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from aligndec._ops_compat import content_version, linear_of_blocks, multiplies, weight_blocks
 from aligndec._recorded import recorded
 
 __all__ = ["prepack"]
@@ -108,15 +108,15 @@ class _Packed(NamedTuple):
 
     @classmethod
     def of(cls, weight: Tensor) -> _Packed:
-        alias, version = weight.detach(), _version(weight)
+        alias, version = weight.detach(), content_version(weight)
         rows, columns = (-(-size // _SOME) for size in alias.shape)
         some = alias[::rows, ::columns].diagonal()
         before = some.clone()  # read first: a write during the packing is not missed
-        blocks = torch.ops.mkldnn._reorder_linear_weight(alias.contiguous())
+        blocks = weight_blocks(alias.contiguous())
         return cls(alias, version, some, before, blocks)
 
     def is_of(self, weight: Tensor) -> bool:
-        if self.version != _version(weight) or not self.weight.is_set_to(weight):
+        if self.version != content_version(weight) or not self.weight.is_set_to(weight):
             return False
         return torch.equal(self.some, self.before)
 
@@ -130,9 +130,7 @@ class PrepackedLinear(nn.Linear):
         """Return x · weightᵀ + bias."""
         if not self._serves(x):
             return super().forward(x)
-        linear = torch.ops.mkldnn._linear_pointwise.default
-        out: Tensor = linear(x, self.blocks(), self.bias, "none", [], "")
-        return out
+        return linear_of_blocks(x, self.blocks(), self.bias)
 
     def blocks(self) -> Tensor:
         """Return the blocks of the weight, packed again if it was changed."""
@@ -161,23 +159,9 @@ _SOME = 8
 """Elements of a weight that are compared: one for each cache line that the comparison waits for."""
 
 
-def _version(weight: Tensor) -> int:
-    return 0 if weight.is_inference() else weight._version
-
-
 def _fits(weight: Tensor) -> bool:
     """Whether oneDNN can hold a weight in blocks here."""
     plain = type(weight) in (Tensor, nn.Parameter) and weight.layout == torch.strided
     if not plain or weight.device.type != "cpu" or weight.numel() == 0:
         return False
-    return bool(torch.backends.mkldnn.enabled) and _multiplies(weight.dtype)
-
-
-@functools.cache
-def _multiplies(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies numbers of a type on this processor."""
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    if dtype == torch.float16:
-        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
-    return dtype == torch.float32
+    return bool(torch.backends.mkldnn.enabled) and multiplies(weight.dtype)

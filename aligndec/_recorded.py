@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+
+from aligndec import _ops_compat
 
 __all__ = ["differentiated", "recorded"]
 
 
 def recorded(*tensors: Tensor | None) -> bool:
     """Whether somebody compiles, traces or differentiates an operation on these tensors."""
-    if torch.compiler.is_compiling() or torch._C._is_tracing():
-        return True
-    if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+    if torch.compiler.is_compiling() or _ops_compat.transformed():
         return True
     return differentiated(*tensors)
 

@@ -57,7 +57,7 @@ class Group:
 
     given: Prepared
     names: Tensor  # int64 [G]
-    params: Tensor  # float64 [1 | G, 13]
+    params: Tensor  # float64 [1 | G, COLUMNS]
     factor: str
     n_samples: int
     most: int  # draws of a prompt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from aligndec._layout import broadcast, pieces
 from aligndec._op_types import Ops
 from aligndec._params import adaptor_params, grid_params
 from aligndec._step_types import AnyAdaptor, Step, is_strict, raise_if_bad
+from aligndec._xtc import given_coin, has_xtc, marginal, probabilities, with_coin
 from aligndec.adaptors import Adaptor
 from aligndec.state import SequenceState
 
@@ -35,6 +36,7 @@ class ScoreFrontend:
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
         strict: bool | None = None,
+        xtc_coin: Tensor | Literal["marginal"] | None = None,
     ) -> Step:
         """Return the books of given tokens: what `sample` would have reported for them.
 
@@ -54,6 +56,10 @@ class ScoreFrontend:
             Receives the sums in place; then logits are [B, V], tokens [B], without gradients.
         allowed, valid_vocab, strict
             As in `sample`; `allowed` has leading dimensions that broadcast with the logits'.
+        xtc_coin : bool Tensor [...] or "marginal"
+            Wanted where an adaptor has xtc: the coins of the tokens (`xtc_coin` gives those of
+            `sample`), or the law of a token whose coin is unknown: `log_q` and `kl` of the
+            mixture, `n_kept` of the set without the coin, `log_z` and `log_kept` NaN.
 
         Returns
         -------
@@ -71,6 +77,21 @@ class ScoreFrontend:
         check.token_ids("score", tokens, vocab, device)
         shape = _broadcast("score", logits, tokens)
         params = adaptor_params("score", adaptor, shape, device, state)
+        if has_xtc(adaptor):
+            coin = given_coin("score", xtc_coin, shape, state is not None)
+            if coin is None:
+                both = (
+                    self.score(
+                        *(logits, tokens, adaptor),
+                        allowed=allowed,
+                        valid_vocab=valid_vocab,
+                        strict=strict,
+                        xtc_coin=torch.tensor(side, device=device),
+                    )
+                    for side in (False, True)
+                )
+                return marginal(probabilities(params, shape), *both)
+            params = with_coin(params, coin.reshape(-1))
         valid = check.valid_ids("score", valid_vocab, vocab)
         strict = is_strict(strict, logits)
         if allowed is not None:
@@ -138,7 +159,8 @@ class ScoreFrontend:
         Returns
         -------
         Step
-            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised.
+            Fields [A, ...], without gradients. Bad rows are marked (status 1, 2), not raised. Of
+            xtc the law without the coin.
         """
         ops = self._table()
         vocab = check.logits_of("score_grid", logits, ops.dtypes, False)
@@ -180,7 +202,7 @@ class ScoreFrontend:
         Returns
         -------
         Tensor
-            bool [..., V]; all False in bad rows.
+            bool [..., V]; all False in bad rows. Of xtc the set without the coin.
         """
         ops = self._table()
         vocab = check.logits_of("kept_mask", logits, ops.dtypes, False)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aligndec._columns import at_least_if_given
 from aligndec._prompts import Prompts, as_prompts, in_vocabulary, integers, listed, trim
+from aligndec._xtc import has_xtc
 from aligndec.adaptors import Adaptor
 from aligndec.generation import StringScores
 from aligndec.models import StepLM, as_step_lm
@@ -45,7 +46,7 @@ def score_strings(
     completions : list of N lists of int
         Token ids, an end token included where the string has one; may be empty.
     adaptors : sequence of A Adaptor
-        Laws to score under.
+        Laws to score under, without xtc, whose coins are not known here.
     attention_mask : [N, T], optional
         Nonzero at real prompt tokens.
     batch_size : int, optional
@@ -60,6 +61,11 @@ def score_strings(
     laws = list(adaptors) if isinstance(adaptors, Iterable) else []
     if not laws or not all(isinstance(a, Adaptor) for a in laws):
         raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors!r}")
+    if has_xtc(laws):
+        raise ValueError(
+            "score_strings: adaptors must be without xtc (the coins of its tokens are not known "
+            "here; score takes them as xtc_coin), got one with xtc"
+        )
     ids, mask = as_prompts("score_strings", input_ids, attention_mask, lm.vocab_size, 0)
     if len(listed("score_strings: completions", "N lists of ids", completions)) != len(ids):
         raise ValueError(

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from aligndec._fields import FIELDS
 from aligndec._weights import Law, Rows, log_mass, real, unsigned
+from aligndec._wide_stages import kept_by_entropy, log_powers
 
 __all__ = ["kept"]
 
@@ -95,6 +97,33 @@ def _top_n_sigma(s: _Stage, n: Tensor) -> Tensor:
     return s.x >= torch.minimum(s.largest() - n * _sigma(s.rows), s.largest())
 
 
+def _p_less(s: _Stage, order: Tensor) -> Tensor:
+    """X ≥ min(m + τ(ln Σ w^k − ln Σ w)/(k − 1), m_S)."""
+    ln_w = log_mass(s.law.sums(s.keep)[0])
+    ln_cut = (log_powers(s.law, s.keep, order) - ln_w) / (order - 1.0)
+    return s.x >= torch.minimum(s.top + s.tau * ln_cut, s.largest())
+
+
+def _top_h(s: _Stage, share: Tensor) -> Tensor:
+    """Σ_{x_j ≥ x_i} (E_j + W_j ln W) ≤ floor(h · Σ (E_j + W_j ln W)); the first always stay."""
+    return kept_by_entropy(s.law, s.keep, s.x, share)
+
+
+def _xtc(s: _Stage, ln_t: Tensor) -> Tensor:
+    """X ≤ the smallest of those with x ≥ m + τ(ln t + ln W), if these are two."""
+    ln_w = log_mass(s.law.sums(s.keep)[0])
+    choice = s.keep & (s.x >= s.top + s.tau * (ln_t + ln_w))
+    least = torch.where(choice, s.x, torch.inf).amin(1, keepdim=True)
+    return (s.x <= least) | (choice.sum(1, keepdim=True) < 2)
+
+
+def _top_a(s: _Stage, ln_top_a: Tensor) -> Tensor:
+    """X ≥ min(m_S + τ(ln a + ln max p̂), m_S), τ ln max p̂ = (m_S − m) − τ ln W."""
+    largest, ln_w = s.largest(), log_mass(s.law.sums(s.keep)[0])
+    cut = (largest + (largest - s.top)) + s.tau * (ln_top_a - ln_w)
+    return s.x >= torch.minimum(cut, largest)
+
+
 def _sigma(rows: Rows) -> Tensor:
     """Return σ = sqrt(n Σq² − (Σq)²)/n of the gaps q below the maximum, [R, 1].
 
@@ -118,16 +147,18 @@ def _sigma(rows: Rows) -> Tensor:
     return torch.tensor(spreads, dtype=torch.float64, device=gap.device).reshape(-1, 1)
 
 
-# Column of the parameters, value that is off, rule; in the order of application.
-_STAGES: tuple[tuple[int, float, Callable[[_Stage, Tensor], Tensor]], ...] = (
-    (3, 0.0, _top_k),
-    (4, 1.0, _top_p),
-    (5, -math.inf, _min_p),
-    (6, 1.0, _typical_p),
-    (7, -math.inf, _epsilon),
-    (8, -math.inf, _eta),
-    (9, 0.0, _top_n_sigma),
-)
+_RULES: dict[str, Callable[[_Stage, Tensor], Tensor]] = {
+    "top_k": _top_k,
+    "top_p": _top_p,
+    "min_p": _min_p,
+    "typical_p": _typical_p,
+    "epsilon_cutoff": _epsilon,
+    "eta_cutoff": _eta,
+    "top_n_sigma": _top_n_sigma,
+    "p_less": _p_less,
+    "top_h": _top_h,
+    "top_a": _top_a,
+}
 
 
 def kept(rows: Rows, scaled: Law, base: Law, params: Tensor) -> Tensor:
@@ -140,18 +171,22 @@ def kept(rows: Rows, scaled: Law, base: Law, params: Tensor) -> Tensor:
     scaled, base : Law
         The laws at τ and at 1; `cut_on` chooses which one decides.
     params : Tensor
-        float64 [R, 13].
+        float64 [R, COLUMNS]; the coin of xtc came up where its chance is 1.
     """
     tau, on_base = params[:, 0:1], params[:, 10:11] != 0.0
     law = Law(*(torch.where(on_base, b, s) for s, b in zip(scaled, base, strict=True)))
     x = rows.x.double()
     td = torch.where(on_base, 1.0, tau)
     stage = _Stage(rows, x, rows.top.double(), law, td, rows.exists)
-    for column, off, rule in _STAGES:
-        value = params[:, column : column + 1]
-        on = (value != off) & (tau != 0.0)
+    for field in FIELDS:
+        value = params[:, field.column : field.column + 1]
+        on = (value != field.packed(field.off)) & (tau != 0.0)
         if bool(on.any()):
-            stage = replace(stage, keep=stage.keep & (rule(stage, value) | ~on))
+            cut = _RULES[field.name](stage, value)
+            stage = replace(stage, keep=stage.keep & (cut | ~on))
+    coin = (params[:, 20:21] >= 1.0) & (tau != 0.0)
+    if bool(coin.any()):
+        stage = replace(stage, keep=stage.keep & (_xtc(stage, params[:, 19:20]) | ~coin))
     first = torch.where(rows.exists, x, -torch.inf).argmax(1, keepdim=True)
     greedy = torch.zeros_like(rows.exists).scatter(1, first, True) & rows.exists
     return torch.where(tau == 0.0, greedy, stage.keep)

@@ -59,6 +59,7 @@ def log_weight(
     arXiv 2406.10203, Eq. 6–8.
     """
     check_target("imh.log_weight", target, unfinished)
+    _refuse_xtc("imh.log_weight", generation.adaptors)
     if callable(target):
         weight = _called(target, generation) - generation.log_q
     elif target == "base":
@@ -69,6 +70,22 @@ def log_weight(
     if unfinished == "reject":
         dead = dead | ~generation.finished
     return torch.where(dead, -torch.inf, weight)
+
+
+def _refuse_xtc(function: str, adaptors: Sequence[Adaptor]) -> None:
+    coined = [a.xtc for a in adaptors if a.xtc is not None]
+    if coined:
+        raise ValueError(
+            f"{function}: adaptor must be without xtc (a law with a coin has no globally "
+            f"normalised form), got xtc={coined[0]}"
+        )
+
+
+def _extremes(adaptor: Adaptor) -> tuple[float, ...]:
+    """Return temperatures between which those of all steps lie."""
+    if adaptor.dynamic_temperature is None:
+        return (adaptor.temperature,)
+    return adaptor.dynamic_temperature[:2]
 
 
 def _called(target: Callable[[Generation], Tensor], generation: Generation) -> Tensor:
@@ -103,7 +120,8 @@ def check_method(target: Target, method: str, adaptors: Sequence[Adaptor]) -> No
     """Refuse what cannot be corrected, and say what can; warn where the length cap matters."""
     if method not in METHODS:
         raise ValueError(f"GlobalSampler: method must be one of {METHODS}, got {method!r}")
-    temperatures = [a.temperature for a in adaptors]
+    _refuse_xtc("GlobalSampler", adaptors)
+    temperatures = [t for a in adaptors for t in _extremes(a)]
     if target == "power" and 0 in temperatures:
         raise ValueError(
             'GlobalSampler: temperature must be > 0 for target "power", got 0 (greedy decoding '

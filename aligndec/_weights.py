@@ -108,7 +108,7 @@ def weigh(rows: Rows, pivot: Tensor, params: Tensor | None) -> Law:
     pivot : Tensor
         [R, 1], the logit of weight 1.
     params : Tensor or None
-        float64 [R, 13] for the law at temperature τ; None for τ = 1.
+        float64 [R, COLUMNS] for the law at temperature τ; None for τ = 1.
     """
     gap = torch.where(rows.exists, rows.x - pivot, 0.0)
     if not rows.exact:

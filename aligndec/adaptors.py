@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from aligndec._columns import COLUMNS, check, columns, count, number, whole
+from aligndec._columns import COLUMNS, check, count, number, whole
+from aligndec._fields import FIELDS, TUPLES, Field, columns, several
 
 __all__ = [
     "COLUMNS",
@@ -23,32 +24,6 @@ __all__ = [
     "row_of",
     "rows_of",
 ]
-
-
-class Field(NamedTuple):
-    """One field of `Adaptor` that cuts the law: what documentation, tests and benches iterate.
-
-    `off` is the value that skips the stage, `column` its place in the packed parameters, `keeps`
-    the condition under which token i stays (p̂: the law that enters the stage).
-    """
-
-    name: str
-    off: float
-    column: int
-    allowed: str
-    keeps: str
-
-
-FIELDS: tuple[Field, ...] = (
-    Field("top_k", 0, 3, ">= 0", "#{j : p̂_j > p̂_i} < k"),
-    Field("top_p", 1.0, 4, "in (0, 1]", "Σ_{p̂_j > p̂_i} p̂_j < top_p"),
-    Field("min_p", 0.0, 5, "in [0, 1]", "p̂_i ≥ min_p · max p̂"),
-    Field("typical_p", 1.0, 6, "in (0, 1]", "Σ_{d_j < d_i} p̂_j < typical_p, d = |−ln p̂ − H(p̂)|"),
-    Field("epsilon_cutoff", 0.0, 7, "in [0, 1)", "p̂_i ≥ ε"),
-    Field("eta_cutoff", 0.0, 8, "in [0, 1)", "p̂_i ≥ min(η, √η · exp(−H(p̂)))"),
-    Field("top_n_sigma", 0.0, 9, ">= 0 and finite", "x_i ≥ max x − n·σ(x)"),
-)
-"""The truncation stages in the order in which they are applied, after the temperature."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +64,24 @@ class Adaptor:
         0 is off. Alone or after a temperature; needs a `SequenceState`. Basu et al. 2021.
     mirostat_lr : float
         Its learning rate, > 0. Basu et al. 2021.
+    p_less : float
+        Order k: keep tokens of at least (Σ p̂^k)^(1/(k − 1)), at k = 2 the chance that two draws
+        agree. 0 or in [1.5, 64], 0 is off. Runyan et al. 2025 (arXiv 2509.23234).
+    top_h : float
+        Keep the most probable tokens while their part of the entropy, Σ −p̂ ln p̂, is at most this
+        share of it; the most probable always. In [0, 1], 0 and 1 are off. Potraghloo et al. 2025
+        (arXiv 2509.02510).
+    top_a : float
+        Keep tokens of at least this multiple of the squared largest probability. In [0, 1], 0 is
+        off. Peng 2021, known from text-generation-webui.
+    dynamic_temperature : (float, float, float), optional
+        (low, high, exponent): each row's own τ = low + (high − low) (H / ln n)^exponent, H and n
+        the entropy and the number of its tokens at τ = 1. 1e-3 <= low <= high <= 1e3, exponent > 0.
+        It takes the place of `temperature`. Entropy-based dynamic temperature of llama.cpp.
+    xtc : (float, float), optional
+        (t, π): after all cuts, with chance π drop all tokens with p̂ ≥ t but the least probable of
+        them, if there are two. t in [2^-20, 1], π in [0, 1]. The coin is a function of (seed,
+        sequence id, position), `xtc_coin`. "Exclude top choices" of llama.cpp, 2024.
     """
 
     temperature: float = 1.0
@@ -102,26 +95,33 @@ class Adaptor:
     cut_on: Literal["scaled", "base"] = "scaled"
     mirostat_tau: float = 0.0
     mirostat_lr: float = 0.1
+    p_less: float = 0.0
+    top_h: float = 0.0
+    top_a: float = 0.0
+    dynamic_temperature: tuple[float, float, float] | None = None
+    xtc: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name not in ("top_k", "cut_on"):
+            if field.name not in ("top_k", "cut_on", *TUPLES):
                 object.__setattr__(self, field.name, number(field.name, getattr(self, field.name)))
         object.__setattr__(self, "top_k", count("top_k", self.top_k))
+        for name in TUPLES:
+            object.__setattr__(self, name, several(name, getattr(self, name)))
         t = self.temperature
         check(t == 0.0 or 1e-3 <= t <= 1e3, "temperature", "0 or in [1e-3, 1e3]", t)
-        check(0.0 < self.top_p <= 1.0, "top_p", "in (0, 1]", self.top_p)
-        check(0.0 <= self.min_p <= 1.0, "min_p", "in [0, 1]", self.min_p)
-        check(0.0 < self.typical_p <= 1.0, "typical_p", "in (0, 1]", self.typical_p)
-        for name in ("epsilon_cutoff", "eta_cutoff"):
-            check(0.0 <= getattr(self, name) < 1.0, name, "in [0, 1)", getattr(self, name))
-        sigma = self.top_n_sigma
-        check(0.0 <= sigma < math.inf, "top_n_sigma", ">= 0 and finite", sigma)
+        for cut in FIELDS:
+            value = getattr(self, cut.name)
+            check(cut.holds(value), cut.name, cut.allowed, value)
+        dynamic = self.dynamic_temperature is not None
+        what = "1 together with dynamic_temperature"
+        check(t == 1.0 or not dynamic, "temperature", what, t)
         check(self.cut_on in ("scaled", "base"), "cut_on", "'scaled' or 'base'", self.cut_on)
         tau = self.mirostat_tau
         check(0.0 <= tau < math.inf, "mirostat_tau", ">= 0 and finite", tau)
         others = [f.name for f in FIELDS if getattr(self, f.name) != f.off]
         others += ["cut_on"] if self.cut_on == "base" else []
+        others += [name for name in TUPLES if getattr(self, name) is not None]
         alone = "0 together with " + ", ".join(others) + " (mirostat may follow a temperature only)"
         check(tau == 0.0 or not others, "mirostat_tau", alone, tau)
         check(0.0 < self.mirostat_lr < math.inf, "mirostat_lr", "> 0", self.mirostat_lr)
@@ -158,7 +158,7 @@ class Adaptor:
         Raises
         ------
         ValueError
-            When the config asks for something that has no counterpart here (top_h, penalties,
+            When the config asks for something that has no counterpart here (penalties,
             beams, forced or forbidden tokens, ...); the message names it.
         """
         from aligndec._config import fields_of
@@ -170,16 +170,18 @@ class Adaptor:
 class PackedAdaptors:
     """Adaptors as the kernels read them: made once by `pack`, used at every step.
 
-    `params` float64 [1 | B, 13] for `batch` = B rows; `stateful`: whether one of them is.
+    `params` float64 [1 | B, COLUMNS] for `batch` = B rows; `stateful`, `xtc`: whether one of them
+    is, or has it.
     """
 
     params: Tensor
     batch: int
     stateful: bool = False
+    xtc: bool = False
 
     def to(self, device: str | torch.device) -> PackedAdaptors:
         """Return the same adaptors on `device`."""
-        return PackedAdaptors(self.params.to(device), self.batch, self.stateful)
+        return replace(self, params=self.params.to(device))
 
 
 def pack(
@@ -212,11 +214,13 @@ def pack(
             raise ValueError(f"pack: adaptors must serve B = {batch} rows, got {adaptors.batch}")
         return adaptors.to(device)
     if isinstance(adaptors, Adaptor):
-        return PackedAdaptors(row_of(adaptors).to(device), batch, adaptors.stateful)
-    listed = as_list("pack", adaptors, "adaptors")
-    if len(listed) != batch:
+        listed = [adaptors]
+    else:
+        listed = as_list("pack", adaptors, "adaptors")
+    if len(listed) != batch and not isinstance(adaptors, Adaptor):
         raise ValueError(f"pack: adaptors must be 1 or B = {batch} Adaptors, got {len(listed)}")
-    return PackedAdaptors(rows_of(listed).to(device), batch, any(a.stateful for a in listed))
+    flags = (any(a.stateful for a in listed), any(a.xtc is not None for a in listed))
+    return PackedAdaptors(rows_of(listed).to(device), batch, *flags)
 
 
 def as_list(
@@ -234,13 +238,13 @@ def as_list(
 
 
 def rows_of(adaptors: Sequence[Adaptor]) -> Tensor:
-    """Parameters of several adaptors: float64 [A, 13] on the CPU."""
+    """Parameters of several adaptors: float64 [A, COLUMNS] on the CPU."""
     if not adaptors:
         return torch.empty(0, COLUMNS, dtype=torch.float64)
     return torch.cat([row_of(a) for a in adaptors])
 
 
 def row_of(adaptor: Adaptor) -> Tensor:
-    """Parameters of one adaptor: float64 [1, 13] on the CPU."""
+    """Parameters of one adaptor: float64 [1, COLUMNS] on the CPU."""
     row: Tensor = adaptor._row  # type: ignore[attr-defined]
     return row

@@ -30,15 +30,16 @@ def current_ops() -> Ops:
     chosen = _choice.get()
     if chosen is not None:
         return chosen
-    if not (_ops.NATIVE or _Once.warned):
+    if _ops.NATIVE:
+        return _ops.torch_ops
+    if not _Once.warned:
         _Once.warned = True
         warnings.warn(
-            "aligndec's compiled kernels are missing: the slow reference backend is used (build "
-            "them with `pip install --no-build-isolation .`)",
+            f"aligndec: {_ops.problem}: the slow reference backend is used",
             UserWarning,
             stacklevel=3,
         )
-    return _ops.torch_ops
+    return reference.ops
 
 
 @contextmanager
@@ -54,15 +55,12 @@ def use_backend(name: Literal["native", "reference"]) -> Iterator[None]:
     Raises
     ------
     ImportError
-        For "native" when the extension was not built.
+        For "native" when the kernels are missing or do not load.
     """
     if name not in ("native", "reference"):
         raise ValueError(f"use_backend: name must be 'native' or 'reference', got {name!r}")
     if name == "native" and not _ops.NATIVE:
-        raise ImportError(
-            "use_backend: aligndec._C is missing: build it with "
-            "`pip install --no-build-isolation .`"
-        )
+        raise ImportError(f"use_backend: {_ops.problem}")
     token = _choice.set(_ops.torch_ops if name == "native" else reference.ops)
     try:
         yield

@@ -16,6 +16,7 @@ from aligndec._imh_association import cramers_v
 from aligndec._imh_checks import log_weights, names, with_uniforms
 from aligndec._imh_diagnostics import Diagnostics, diagnostics, spectrum
 from aligndec._imh_pool import Resampled, resample, sir
+from aligndec._imh_resampling import Resampling, smc_resample
 from aligndec._targets import log_weight
 from aligndec.backend import current_ops
 
@@ -28,12 +29,14 @@ __all__ = [
     "GlobalSampler",
     "GlobalSamples",
     "Resampled",
+    "Resampling",
     "chain",
     "cramers_v",
     "diagnostics",
     "log_weight",
     "resample",
     "sir",
+    "smc_resample",
     "spectrum",
 ]
 

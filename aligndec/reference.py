@@ -22,6 +22,7 @@ from aligndec._attention_reference import branched_attention
 from aligndec._frontend import Frontend
 from aligndec._imh_reference import imh_chain, imh_resample
 from aligndec._op_types import Ops
+from aligndec._smc_reference import smc_resample
 from aligndec._tilt_reference import tilt_solve, tilt_stats
 from aligndec._tq_reference import combine_logits
 from aligndec._tq_steps import Steps
@@ -42,6 +43,7 @@ __all__ = [
     "sample",
     "score",
     "score_grid",
+    "smc_resample",
     "tilt_solve",
     "tilt_stats",
     "value",
@@ -61,6 +63,7 @@ ops = Ops(
     tilt_stats=tilt_stats,
     tilt_solve=tilt_solve,
     branched_attention=branched_attention,
+    smc_resample=smc_resample,
     dtypes=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
 )
 """The functions above as the public functions use them."""

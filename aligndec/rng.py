@@ -21,10 +21,14 @@ __all__ = [
     "CANDIDATE",
     "CHAIN",
     "REJECTION",
+    "RESAMPLING",
     "RESCORE",
     "ROLLOUT",
     "SIR",
+    "SUFFIX",
+    "SUFFIX_TOKENS",
     "TOKEN",
+    "XTC",
     "bits_from_uniform",
     "child_seed",
     "multiply_high",
@@ -40,6 +44,10 @@ REJECTION: Final = 4
 ROLLOUT: Final = 5
 CANDIDATE: Final = 6
 SIR: Final = 7
+RESAMPLING: Final = 8
+SUFFIX: Final = 9
+SUFFIX_TOKENS: Final = 10
+XTC: Final = 11
 
 _MASK32 = 0xFFFFFFFF
 _MUL = (0xD2511F53, 0xCD9E8D57)

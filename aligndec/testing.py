@@ -10,6 +10,7 @@ from aligndec import reference
 from aligndec._check_step_lm import check_step_lm
 from aligndec._params import adaptor_params
 from aligndec._toy import Strings, TableLM, enumerate_strings
+from aligndec._xtc import has_xtc, with_coin
 from aligndec.adaptors import Adaptor, PackedAdaptors
 from aligndec.backend import current_ops
 
@@ -34,13 +35,16 @@ def masses(
     -------
     total, kept : Tensor
         int64 [B] (unsigned): scaled mass of all existing tokens, and of the kept set. Greedy rows
-        have 2^43 twice, bad rows 0. Equal on every backend, for every batch and thread count.
+        have 2^43 twice, bad rows 0; of xtc the set without the coin. Equal on every backend, for
+        every batch and thread count.
     """
     double = isinstance(logits, Tensor) and logits.dtype == torch.float64
     ops = reference.ops if double else current_ops()
     vocab = check.logits_of("masses", logits, ops.dtypes, True)
     shape, device = logits.shape[:1], logits.device
     params = adaptor_params("masses", adaptor, shape, device)
+    if has_xtc(adaptor):
+        params = with_coin(params, None)
     valid = check.valid_ids("masses", valid_vocab, vocab)
     if allowed is not None:
         allowed = check.allowed_mask("masses", allowed, vocab, shape, device)

@@ -35,12 +35,53 @@ class _TopNSigma:
         return scores.masked_fill(scores < least, -torch.inf)
 
 
+class _PLess:
+    """transformers has none."""
+
+    def __init__(self, order: float) -> None:
+        self.order = order
+
+    def __call__(self, _: object, scores: Tensor) -> Tensor:
+        p = scores.softmax(-1)
+        least = p.pow(self.order).sum(-1, keepdim=True).pow(1 / (self.order - 1))
+        return scores.masked_fill(p < least.clamp(max=p.amax(-1, keepdim=True)), -torch.inf)
+
+
+class _TopH:
+    """transformers' own looks at the 100 largest logits only; this is its rule on all of them."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def __call__(self, _: object, scores: Tensor) -> Tensor:
+        ordered, index = scores.sort(-1, descending=True)
+        log_p = ordered.log_softmax(-1)
+        part = (-log_p.exp() * log_p).nan_to_num(0.0).cumsum(-1)
+        drop = part > self.share * part[..., -1:]
+        drop[..., 0] = False
+        return scores.masked_fill(torch.zeros_like(drop).scatter(-1, index, drop), -torch.inf)
+
+
+class _TopA:
+    """transformers has none."""
+
+    def __init__(self, a: float) -> None:
+        self.a = a
+
+    def __call__(self, _: object, scores: Tensor) -> Tensor:
+        p = scores.softmax(-1)
+        return scores.masked_fill(p < self.a * p.amax(-1, keepdim=True).square(), -torch.inf)
+
+
 def processors(fields: dict[str, float | int], temperature: float = 1.0) -> list[Callable]:
     """The processors in the order of transformers' `generate`."""
     chain = [] if temperature == 1.0 else [transformers.TemperatureLogitsWarper(temperature)]
     chain += [warper(fields[name]) for name, warper in _CLASSES.items() if name in fields]
     if "top_n_sigma" in fields:
         chain.append(_TopNSigma(fields["top_n_sigma"]))
+    for name, rule in (("p_less", _PLess), ("top_h", _TopH), ("top_a", _TopA)):
+        if name in fields:
+            chain.append(rule(fields[name]))
     return chain
 
 

@@ -31,6 +31,9 @@ KINDS: dict[str, dict[str, float | int]] = {
     "epsilon_cutoff": {"epsilon_cutoff": 3e-4},
     "eta_cutoff": {"eta_cutoff": 2e-3},
     "top_n_sigma": {"top_n_sigma": 1.0},
+    "p_less": {"p_less": 2.0},
+    "top_h": {"top_h": 0.4},
+    "top_a": {"top_a": 0.2},
     CHAIN: {"top_k": 1000, "top_p": 0.9, "min_p": 0.01},
 }
 if {field.name for field in FIELDS} != set(KINDS) - {CHAIN}:

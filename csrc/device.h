@@ -1,12 +1,12 @@
 // Where an op runs: the one file that asks whether the build has CUDA kernels.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include "tensor.h"
 
 #ifdef ALIGNDEC_WITH_CUDA
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/macros.h>
 #endif
 
 namespace aligndec {
@@ -24,11 +24,14 @@ inline constexpr const char* kCudaArchitectures = "";
 // cudaError_t, on the current stream of that device. The launchers are template arguments because
 // a build without CUDA must not refer to the second one: there it is declared, but not defined.
 template <auto kCpu, auto kCuda, class Args>
-void launch([[maybe_unused]] const at::Tensor& tensor, const Args& args) {
+void launch([[maybe_unused]] const Tensor& tensor, const Args& args) {
 #ifdef ALIGNDEC_WITH_CUDA
   if (tensor.is_cuda()) {
-    const c10::cuda::CUDAGuard guard(tensor.device());
-    C10_CUDA_CHECK(static_cast<cudaError_t>(kCuda(args, c10::cuda::getCurrentCUDAStream())));
+    const int32_t device = tensor.get_device_index();
+    const torch::stable::accelerator::DeviceGuard guard(device);
+    void* stream = nullptr;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
+    STD_CUDA_CHECK(static_cast<cudaError_t>(kCuda(args, static_cast<cudaStream_t>(stream))));
     return;
   }
 #endif

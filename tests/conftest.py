@@ -1,6 +1,5 @@
 """Fixtures of the suite: random-state guard, backends, devices."""
 
-import importlib.util
 import os
 import random
 from collections.abc import Iterator
@@ -11,8 +10,9 @@ import pytest
 import torch
 
 import aligndec as ad
+from aligndec import _ops
 
-HAS_NATIVE = importlib.util.find_spec("aligndec._C") is not None
+HAS_NATIVE = _ops.NATIVE
 
 
 def _require_native() -> None:
@@ -20,8 +20,8 @@ def _require_native() -> None:
     if HAS_NATIVE:
         return
     if os.environ.get("ALIGNDEC_REQUIRE_NATIVE") == "1":
-        pytest.fail("ALIGNDEC_REQUIRE_NATIVE=1, but aligndec._C is not built")
-    pytest.skip("aligndec._C is not built")
+        pytest.fail(f"ALIGNDEC_REQUIRE_NATIVE=1, but {_ops.problem}")
+    pytest.skip(_ops.problem)
 
 
 def _without_cuda() -> str:
@@ -65,8 +65,6 @@ def _backend_of_the_build() -> Iterator[None]:
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test on every build of the CPU kernels that this machine can run."""
     _require_native()
-    from aligndec import _ops
-
     before = _ops.extension.instruction_set()
     try:
         _ops.extension.set_instruction_set(request.param)

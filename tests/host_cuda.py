@@ -23,6 +23,7 @@ from launch_args import (
     ResampleArgs,
     RescoreArgs,
     SegmentValueArgs,
+    SmcResampleArgs,
     StateRef,
     StepArgs,
     TiltSolveArgs,
@@ -36,15 +37,17 @@ from launch_args import (
 from torch import Tensor
 from torch.utils.cpp_extension import include_paths
 
+from aligndec.adaptors import Adaptor, row_of
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def compile_library(folder: Path, *overlay: Path) -> Path:
-    """Compile the kernels for the host, warnings as errors; headers in `overlay` go first."""
+def compile_library(folder: Path) -> Path:
+    """Compile the kernels for the host, warnings as errors."""
     compiler = os.environ.get("CXX") or shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ (set CXX)")
-    folders = [*overlay, ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc"]
+    folders = [ROOT / "tests" / "cpp" / "host_device", ROOT / "csrc"]
     library = folder / "cuda_kernels.so"
     command = [*compiler.split(), "-std=c++20", "-O1", "-shared", "-fPIC", "-ffp-contract=off"]
     command += ["-Wall", "-Wextra", "-Wshadow", "-Werror", "-Wno-unknown-pragmas"]
@@ -128,7 +131,7 @@ class Kernels:
     def adaptor_score(self, *inputs: Any) -> list[Tensor]:
         *batch, tokens, rows = inputs
         count = len(tokens)
-        cut = torch.full((4, count), 77.0, dtype=torch.float64)
+        cut = torch.full((7, count), 77.0, dtype=torch.float64)
         mass = torch.full((2, count), 77)
         out, pointers = fields((count,), cut, mass)
         args = StepArgs(row_batch(*batch), count, at(tokens), at(rows), out=pointers)
@@ -174,7 +177,7 @@ class Kernels:
         rows = logits.shape[0]
         out = [torch.full((rows, k), 77), torch.full((rows, k), 77.0, dtype=torch.float64)]
         out.append(torch.full((rows,), 77))
-        batch = row_batch(logits, torch.zeros(1, 13, dtype=torch.float64), None, valid_vocab)
+        batch = row_batch(logits, row_of(Adaptor()), None, valid_vocab)
         self.call("candidates", CandidatesArgs(batch, k, *map(at, out)))
         return out
 
@@ -213,6 +216,18 @@ class Kernels:
         out = [torch.full((len(rewards),), 77.0, dtype=torch.float64) for _ in range(3)]
         args = (at(rewards), at(log_ratio), *rewards.shape, mode, *map(at, out))
         self.call("segment_value", SegmentValueArgs(*args))
+        return out
+
+    def smc_resample(self, *inputs: Any) -> list[Tensor]:
+        log_weight, threshold, scheme, seed, sequence_ids, position, positions, uniforms = inputs
+        filters, n = log_weight.shape
+        out = [torch.full((filters, n), 77)]
+        out += [torch.full((filters,), 77.0, dtype=torch.float64) for _ in range(2)]
+        out.append(torch.zeros(filters, dtype=torch.bool))
+        room = torch.full((filters * n, 2), 77), torch.full((filters * n,), 77, dtype=torch.int32)
+        bits = bit_source(uniforms, None, seed, sequence_ids, positions, position)
+        args = (at(log_weight), filters, n, threshold, scheme, bits, *map(at, (*out, *room)))
+        self.call("smc_resample", SmcResampleArgs(*args))
         return out
 
     def tilt_stats(self, log_p: Tensor | None, r: Tensor, beta: Tensor) -> Tensor:

@@ -60,6 +60,11 @@ RescoreArgs = structure(
 SegmentValueArgs = structure(
     "SegmentValueArgs", "rewards* log_ratio* segments n mode! value* ess* log_c*"
 )
+SmcResampleArgs = structure(
+    "SmcResampleArgs",
+    "log_weight* filters n threshold~ scheme! bits ancestor* ess* log_mean* due* keys* copies*",
+    **NESTED,
+)
 TiltBatch = structure("TiltBatch", "log_p* r* is_double? rows n log_p_stride r_stride")
 TILT = {"batch": TiltBatch}
 TiltStatsArgs = structure("TiltStatsArgs", "batch beta* count out*", **TILT)

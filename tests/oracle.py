@@ -19,6 +19,9 @@ STAGES = (
     "epsilon_cutoff",
     "eta_cutoff",
     "top_n_sigma",
+    "p_less",
+    "top_h",
+    "top_a",
 )
 MASS_MARGIN, LOGIT_MARGIN = 2e-7, 1e-7
 
@@ -57,7 +60,7 @@ def kept(x: Tensor, **fields: float | int | str) -> Kept:
     alive, safe = x.isfinite(), torch.ones(x.shape[0], dtype=torch.bool)
     for stage in STAGES:
         value = float(fields.get(stage, 0.0))
-        if not value or (stage in ("top_p", "typical_p") and value == 1.0):
+        if not value or (stage in ("top_p", "typical_p", "top_h") and value == 1.0):
             continue
         scaled = (x / tau).masked_fill(~alive, -math.inf)
         log_p = scaled.log_softmax(1)
@@ -83,6 +86,22 @@ def kept(x: Tensor, **fields: float | int | str) -> Kept:
         elif stage == "eta_cutoff":
             least = (math.sqrt(value) * torch.exp(-entropy)).clamp(max=value)
             cut = tau * (least.log() + scaled.logsumexp(1, keepdim=True))
+        elif stage == "p_less":
+            powers = (p**value).sum(1, keepdim=True)
+            cut = tau * (powers.log() / (value - 1) + scaled.logsumexp(1, keepdim=True))
+        elif stage == "top_h":
+            terms = (-p * log_p).nan_to_num(0.0)
+            order = log_p.argsort(1, descending=True)
+            part = terms.gather(1, order).cumsum(1)
+            most = value * entropy
+            inside = part <= most
+            inside[:, 0] = True
+            keep = torch.zeros_like(alive).scatter(1, order, inside)
+            near = (part - most).abs().masked_fill(~alive.gather(1, order), math.inf)
+            near[:, 0] = math.inf  # stays in any case
+            safe &= near.amin(1) > 3 * mass_safe * entropy[:, 0].clamp(min=1.0)
+        elif stage == "top_a":
+            cut = tau * (math.log(value) + 2 * best / tau - scaled.logsumexp(1, keepdim=True))
         else:
             near = x.isfinite() & (x >= x.amax(1, keepdim=True) - 1024)
             n = near.sum(1, keepdim=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 import aligndec as ad
+from aligndec import _ops
 
 ROOT = Path(__file__).parents[1]
 CI = ROOT / ".ci"
@@ -118,13 +121,47 @@ def test_symbols_that_nobody_defines_are_found(cuda_check: ModuleType, tmp_path:
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
 def test_a_cpu_build_knows_no_cuda(native: None) -> None:
-    from aligndec import _C
-
     if ad.build_info()["cuda_architectures"]:
         pytest.skip("a CUDA build")
-    run = subprocess.run(["nm", "-D", _C.__file__], capture_output=True, text=True, check=True)
-    assert "aligndec" in run.stdout or "PyInit__C" in run.stdout
-    assert "cuda" not in run.stdout.lower()
+    run = subprocess.run(
+        ["nm", "-D", str(_ops.KERNELS)], capture_output=True, text=True, check=True
+    )
+    names = {line.split()[-1] for line in run.stdout.splitlines()}
+    assert "aligndec_library" in names
+    # torch's stable headers ask it for the code of every type of device.
+    assert {name for name in names if "cuda" in name.lower()} == {"aoti_torch_device_type_cuda"}
+
+
+def without_cuda(page: str) -> set[str]:
+    """The ops that docs/decisions.md says have no CUDA kernel."""
+    (entry,) = re.findall(r"^- \*\*Ops without a CUDA kernel\*\*:(.*(?:\n  .*)*)", page, re.M)
+    return set(re.findall(r"`(\w+)`:", entry))
+
+
+def test_every_op_has_a_cuda_kernel_or_a_reason(native: None) -> None:
+    """What is registered for every device in one table, and what is written down, are all ops."""
+    names = torch._C._dispatch_get_all_op_names()
+    every = {n.removeprefix("aligndec::") for n in names if n.startswith("aligndec::")}
+    (table,) = (
+        found
+        for path in (ROOT / "csrc").glob("*.cpp")
+        for found in re.findall(r"^void add_ops\(.*?^}", path.read_text(), re.M | re.S)
+    )
+    everywhere = set(re.findall(r'\.impl\("(\w+)"', table))
+    exempt = without_cuda((ROOT / "docs" / "decisions.md").read_text())
+    assert "adaptor_step" in everywhere
+    assert everywhere | exempt == every
+    assert not everywhere & exempt
+    keys = ("CPU", "CUDA") if ad.build_info()["cuda_architectures"] else ("CPU",)
+    for name in everywhere:
+        for key in keys:
+            assert torch._C._dispatch_has_kernel_for_dispatch_key(f"aligndec::{name}", key), name
+
+
+def test_an_op_without_a_reason_is_missed() -> None:
+    """Control: the list is read to its end, and names alone count."""
+    page = "- **Ops without a CUDA kernel**: `one`: for a reason,\n  `x` so; `b`: too.\n- `no`: no"
+    assert without_cuda(page) == {"one", "b"}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ ADAPTORS: dict[str, dict[str, float | int | str]] = {
     "epsilon": {"epsilon_cutoff": 0.15},
     "eta": {"eta_cutoff": 0.4},
     "sigma": {"top_n_sigma": 1.1},
+    "p_less": {"p_less": 2.0},
+    "warm_top_h": {"temperature": 1.3, "top_h": 0.7},
+    "cold_top_a": {"temperature": 0.8, "top_a": 0.5},
     "chain": {"temperature": 0.8, "top_k": 3, "top_p": 0.9, "epsilon_cutoff": 0.05},
 }
 

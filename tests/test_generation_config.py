@@ -11,7 +11,10 @@ GENERATION = [
     ({"do_sample": True, "typical_p": 0.5}, {"typical_p": 0.5}),
     ({"do_sample": True, "epsilon_cutoff": 3e-4}, {"epsilon_cutoff": 3e-4}),
     ({"do_sample": True, "eta_cutoff": 3e-4}, {"eta_cutoff": 3e-4}),
+    ({"do_sample": True, "top_h": 0.4, "temperature": 0.7}, {"top_h": 0.4, "temperature": 0.7}),
+    ({"do_sample": True, "top_h": 0.4, "top_k": 0, "top_p": 1.0}, {"top_h": 0.4}),
     ({"do_sample": False, "top_k": 5}, None),
+    ({"do_sample": False, "top_h": 0.4, "top_k": 5}, None),
     ({"top_p": 0.5}, None),
 ]
 
@@ -31,11 +34,20 @@ def test_from_generation_config(given: dict, fields: dict | None) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("repetition_penalty", 1.2), ("top_h", 0.4), ("num_beams", 4), ("no_repeat_ngram_size", 2)],
+    [("repetition_penalty", 1.2), ("num_beams", 4), ("no_repeat_ngram_size", 2)],
 )
 def test_from_generation_config_refuses_by_name(name: str, value: float) -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.GenerationConfig(do_sample=True)
     setattr(config, name, value)
     with pytest.raises(ValueError, match=name):
+        ad.Adaptor.from_generation_config(config)
+
+
+def test_top_h_beside_another_cut_is_refused() -> None:
+    """transformers applies it before the others, and the sets would differ."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GenerationConfig(do_sample=True)
+    config.top_h, config.top_p, config.min_p = 0.4, 0.9, 0.1
+    with pytest.raises(ValueError, match=r"top_h must be None together with top_p, min_p .*0\.4"):
         ad.Adaptor.from_generation_config(config)

@@ -86,6 +86,43 @@ TABLE = [
     (FOUR, {"eta_cutoff": 0.53}, [0, 1]),                  # .2024
     (FOUR, {"eta_cutoff": 0.05}, [0, 1, 2, 3]),            # .05, not .0622
     (EVEN, {"eta_cutoff": 0.99}, [0, 1, 2, 3]),
+    # p_less: the chance that two draws agree; of FOUR .3, of SIX .215; at order 3 sqrt(.1) = .316
+    (FOUR, {"p_less": 2.0, "top_k": 3}, [0]),              # (16 + 9 + 4)/81 = .358; .3/.9 = .333
+    ((0.5, 0.3, 0.2), {"p_less": 2.0}, [0]),               # .38
+    ((0.4, 0.35, 0.25), {"p_less": 2.0}, [0, 1]),          # .345
+    (SIX, {"p_less": 2.0}, [1, 3]),
+    (FOUR, {"p_less": 3.0}, [0]),
+    (SIX, {"p_less": 1.5}, [1, 3]),                        # (Σ p^1.5)^2 = .205
+    (EVEN, {"p_less": 2.0}, [0, 1, 2, 3]),
+    ((0.3, 0.3, 0.3, 0.1), {"p_less": 64.0}, [0, 1, 2]),   # .2995
+    ((0.6, 0.3, 0.1), {"p_less": 2.0, "temperature": 2.0}, [0]),   # (.473, .334, .193): .372
+    ((0.45, 0.4, 0.15), {"p_less": 2.0, "temperature": 2.0}, [0, 1]),
+    # top_h: parts of the entropy of FOUR .3665, .3612, .3219, .2303 of 1.2799: .286, .569, .820, 1
+    (FOUR, {"top_h": 0.01}, [0]),
+    (FOUR, {"top_h": 0.56}, [0]),
+    (FOUR, {"top_h": 0.57}, [0, 1]),
+    (FOUR, {"top_h": 0.81}, [0, 1]),
+    (FOUR, {"top_h": 0.83}, [0, 1, 2]),
+    (FOUR, {"top_h": 1.0}, [0, 1, 2, 3]),
+    (PAIRS, {"top_h": 0.52}, [0, 1]),                      # .529: the first stay all the same
+    (PAIRS, {"top_h": 0.54}, [0, 1]),
+    (PAIRS, {"top_h": 0.99}, [0, 1]),                      # the pair goes together
+    (EVEN, {"top_h": 0.01}, [0, 1, 2, 3]),
+    (FOUR, {"top_k": 2, "top_h": 0.46}, [0]),              # 4/7, 3/7: .468
+    (FOUR, {"top_k": 3, "top_h": 0.7}, [0, 1]),            # .4/.9, …: .340, .684
+    (FOUR, {"typical_p": 0.31, "top_h": 0.5}, [1]),        # {1, 2}: .455
+    # top_a: a (max p)^2; of FOUR .16 a
+    (FOUR, {"top_a": 0.61}, [0, 1, 2, 3]),                 # .0976
+    (FOUR, {"top_a": 0.64}, [0, 1, 2]),                    # .1024
+    (FOUR, {"top_a": 1.0}, [0, 1, 2]),                     # .16
+    (PAIRS, {"top_a": 1.0}, [0, 1, 2, 3]),                 # .09
+    (EVEN, {"top_a": 1.0}, [0, 1, 2, 3]),
+    (FOUR, {"top_k": 2, "top_a": 0.74}, [0, 1]),           # 4/7, 3/7: .242 a
+    (FOUR, {"top_k": 3, "top_a": 1.0}, [0, 1, 2]),         # .198; .2/.9 = .222
+    (FOUR, {"typical_p": 0.31, "top_a": 1.0}, [1, 2]),     # {1, 2}: .6, .4; .36
+    (FOUR, {"temperature": 0.5, "top_a": 0.48}, [0, 1]),   # (16, 9, 4, 1)/30: .284 a
+    (FOUR, {"temperature": 0.5, "top_a": 0.46}, [0, 1, 2]),
+    (FOUR, {"temperature": 0.5, "top_a": 1.0, "cut_on": "base"}, [0, 1, 2]),
     # chains: each stage sees the law that the earlier ones left
     (FOUR, {"top_k": 3, "top_p": 0.43}, [0]),              # .4/.9 = .444
     (FOUR, {"top_k": 3, "top_p": 0.46}, [0, 1]),

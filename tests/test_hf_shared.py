@@ -7,13 +7,16 @@ from aligndec._check_step_lm import check_step_lm
 from aligndec.models import HFCausalLM
 
 pytest.importorskip("transformers")
-from test_models_hf import KINDS, V, tiny
+from test_models_hf import KINDS, V, tiny, wrapped
 
+from aligndec import _hf_compat as compat
 from aligndec import _hf_shared as shared
 from aligndec._attention_reference import Branches
 from aligndec._hf_cache import GrowingLayer
+from aligndec._hf_sharing import why_not_shared
 
 TOL = dict(atol=2e-5, rtol=0)
+NEVER_SHARED = ("Mistral", "Bloom", "Mamba", "FalconMamba", "FalconH1")
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +48,24 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_conforms_when_everything_is_shared(kind, calls):
-    check_step_lm(HFCausalLM(tiny(kind)), steps=6, atol=2e-5)
+    check_step_lm(wrapped(kind), steps=6, atol=2e-5)
     # Bloom has an attention of its own; windows and recurrent states are never shared.
-    assert (calls["attend"] > 0) == (kind not in ("Mistral", "Bloom", "Mamba", "FalconMamba"))
-    assert (calls["join"] > 0) == (kind == "Bloom")
+    repeated = "num_key_value_heads" in KINDS[kind] and compat.repeats_groups()
+    assert (calls["attend"] > 0) == (kind not in NEVER_SHARED and not repeated)
+    assert (calls["join"] > 0) == (kind == "Bloom" or (repeated and kind not in NEVER_SHARED))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_keeps_rows_from_sharing_is_said(kind):
+    reasons = why_not_shared(wrapped(kind))
+    if kind not in NEVER_SHARED:
+        assert reasons["even"] is None
+        repeated = "num_key_value_heads" in KINDS[kind] and compat.repeats_groups()
+        assert (reasons["padded"] is None) != repeated
+    elif kind == "Bloom":
+        assert all("keys are read by aten." in reason for reason in reasons.values())
+    else:
+        assert all("no layers of plain keys and values" in reason for reason in reasons.values())
 
 
 def test_another_attention_reads_joined_tensors(calls):
@@ -87,7 +104,7 @@ def run(lm, by, monkeypatch, lengths):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_of_one_prompt(kind, monkeypatch):
-    lm = HFCausalLM(tiny(kind))
+    lm = wrapped(kind)
     _, state = lm.prefill(*prompts((40,)))
     tokens, out = torch.arange(5) + 3, []
     for by in (2, 10**9):
@@ -100,7 +117,7 @@ def test_draws_of_one_prompt(kind, monkeypatch):
 @pytest.mark.parametrize("lengths", [(40, 40), (40, 33)])
 @pytest.mark.parametrize("kind", ["Llama", "GPT2", "Lfm2", "Bloom"])
 def test_shared_rows_are_gathered_rows(kind, lengths, monkeypatch):
-    lm = HFCausalLM(tiny(kind))
+    lm = wrapped(kind)
     ours, _ = run(lm, 2, monkeypatch, lengths)
     plain, _ = run(lm, 10**9, monkeypatch, lengths)
     for a, b in zip(ours, plain, strict=True):
@@ -108,14 +125,14 @@ def test_shared_rows_are_gathered_rows(kind, lengths, monkeypatch):
 
 
 def test_one_copy_of_the_prefix(monkeypatch):
-    lm = HFCausalLM(tiny("Llama"))
+    lm = HFCausalLM(tiny("Llama", num_key_value_heads=4))
     _, state = lm.prefill(*prompts())
     keys = state.cache.layers[0].keys
     branched = lm.select(state, torch.arange(2).repeat_interleave(50))
     _, branched = lm.step(torch.full((100,), 5), branched)
     layer = branched.cache.layers[0]
     assert layer.prefix["keys"].data_ptr() == keys.data_ptr()
-    assert layer.keys.shape == (100, 2, 1, 8)
+    assert layer.keys.shape == (100, 4, 1, 8)
     assert layer.get_seq_length() == 41
     again = lm.select(branched, torch.arange(99, -1, -1))
     assert again.cache.layers[0].prefix["keys"].data_ptr() == keys.data_ptr()
@@ -123,7 +140,7 @@ def test_one_copy_of_the_prefix(monkeypatch):
     assert lm.select(branched, torch.arange(50)).cache.layers[0].prefix["keys"].shape[0] == 1
     _, (_, _, _, back) = run(lm, 2, monkeypatch, (40, 33))
     assert all(layer.branches is None for layer in back.cache.layers)
-    assert back.cache.layers[0].keys.shape == (2, 2, 48, 8)
+    assert back.cache.layers[0].keys.shape == (2, 4, 48, 8)
 
 
 @pytest.mark.parametrize("rows", [(0, 1), (0, 0, 1)])
@@ -242,7 +259,7 @@ def test_joined_tensors_lie_as_they_say(own):
 
 
 def test_low_precision():
-    model = tiny("Llama").to(torch.bfloat16)
+    model = tiny("Llama", num_key_value_heads=4).to(torch.bfloat16)
     lm = HFCausalLM(model)
     _, state = lm.prefill(*prompts())
     rows, tokens = torch.tensor([0, 0, 0, 1]), torch.tensor([4, 5, 6, 7])
@@ -259,7 +276,7 @@ def test_low_precision():
 
 
 def test_a_compiled_model_gets_plain_tensors():
-    model = tiny("Llama")
+    model = tiny("Llama", num_key_value_heads=4)
     rows, tokens = torch.tensor([0, 0, 0, 1]), torch.tensor([4, 5, 6, 7])
     out = []
     for compiled in (False, True):

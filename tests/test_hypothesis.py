@@ -28,6 +28,9 @@ FIELDS = {
     "epsilon_cutoff": st.floats(0, 1, exclude_max=True),
     "eta_cutoff": st.floats(0, 1, exclude_max=True),
     "top_n_sigma": st.floats(0, 10),
+    "p_less": st.sampled_from([0.0, 1.5, 2.0, 3.0, 64.0]) | st.floats(1.5, 64),
+    "top_h": st.floats(0, 1),
+    "top_a": st.floats(0, 1),
     "cut_on": st.sampled_from(["scaled", "base"]),
 }
 VALUES = (
@@ -146,11 +149,12 @@ def test_equivariance_under_permutation_of_ids(
 @QUICK
 @given(x=rows(st.floats(-20, 20, width=32)), data=st.data())
 def test_a_tighter_cut_keeps_a_subset(x: Tensor, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(["top_k", "top_p", "min_p", "epsilon_cutoff", "typical_p"]))
+    rising = ("min_p", "epsilon_cutoff", "top_a")  # the larger, the tighter
+    name = data.draw(st.sampled_from(["top_k", "top_p", "typical_p", "top_h", *rising]))
     low, high = sorted((data.draw(FIELDS[name]), data.draw(FIELDS[name])))
-    if name == "top_k" and low == 0:
+    if name in ("top_k", "top_h") and low == 0:
         low, high = high, 0
-    wide, narrow = (low, high) if name in ("min_p", "epsilon_cutoff") else (high, low)
+    wide, narrow = (low, high) if name in rising else (high, low)
     small = ad.kept_mask(x, ad.Adaptor(**{name: narrow}))
     large = ad.kept_mask(x, ad.Adaptor(**{name: wide}))
     assert not (small & ~large).any()

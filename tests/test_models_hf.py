@@ -6,7 +6,10 @@ import torch
 from aligndec._check_step_lm import check_step_lm
 from aligndec.models import HFCausalLM, as_step_lm
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
+import transformers
+
+from aligndec import _hf_compat as compat
 
 V = 61
 BASE = dict(
@@ -32,6 +35,7 @@ KINDS = {
     "FalconMamba": SSM,
     "Lfm2": {**GQA, "layer_types": ["conv", "full_attention"]},
     "Bamba": {**GQA, "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16},
+    "FalconH1": {**GQA, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_ssm": 64},
     "Roberta": {**BASE, "is_decoder": True, "pad_token_id": 60},
 }
 
@@ -43,10 +47,25 @@ def tiny(kind, seed=0, **more):
     return getattr(transformers, name)(config).eval()
 
 
+RECURRENT = ("Mamba", "FalconMamba", "Lfm2", "Bamba", "FalconH1")
+NO_STATES = "transformers {} has no cache that holds states: refused by name: {}"
+
+
+def wrapped(kind):
+    """An `HFCausalLM`; where the installed transformers has no cache for its states, a skip."""
+    if compat.keeps_states() or kind not in RECURRENT:
+        return HFCausalLM(tiny(kind))
+    with pytest.raises(
+        TypeError, match=rf"cache.* got .*{kind}ForCausalLM; .*FunctionLM"
+    ) as refusal:
+        HFCausalLM(tiny(kind))
+    pytest.skip(NO_STATES.format(transformers.__version__, refusal.value))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_conforms(kind):
     # Prompts of up to 7 tokens and 6 steps: the sliding window of 4 is full and moves.
-    lm = HFCausalLM(tiny(kind))
+    lm = wrapped(kind)
     assert hasattr(lm, "join") == (kind in ("Llama", "GPT2", "GPTNeoX", "Bloom", "Roberta"))
     check_step_lm(lm, steps=6, atol=2e-5)
 
@@ -116,15 +135,26 @@ def test_model_that_keeps_its_state_to_itself_is_refused():
     # Its recurrent state stands in its modules, where rows cannot be gathered.
     more = {"lru_width": 32, "attention_window_size": 4, "num_hidden_layers": 3}
     config = transformers.RecurrentGemmaConfig(**(BASE | more))
-    lm = as_step_lm(transformers.RecurrentGemmaForCausalLM(config).eval())
+    model = transformers.RecurrentGemmaForCausalLM(config).eval()
     ids = torch.tensor([[3, 4, 5]])
-    with pytest.raises(TypeError, match=r"state in the cache, got RecurrentGemma.*FunctionLM"):
-        lm.prefill(ids, ids > 0)
+    with pytest.raises(TypeError, match=r"cache.*got RecurrentGemma.*FunctionLM"):
+        as_step_lm(model).prefill(ids, ids > 0)
 
 
 def test_model_without_head_is_refused():
     model = transformers.LlamaModel(transformers.LlamaConfig(**GQA)).eval()
     with pytest.raises(TypeError, match=r"language-modelling head.*AutoModelForCausalLM"):
+        as_step_lm(model)
+
+
+@pytest.mark.parametrize("kind", ["XLM", "Flaubert"])
+def test_a_cache_argument_of_the_models_own_is_refused(kind):
+    """They take what they call `cache`, as every model does from transformers 5.24 on."""
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=V, emb_dim=16, n_layers=1, n_heads=2, is_decoder=True, causal=True
+    )
+    model = getattr(transformers, f"{kind}WithLMHeadModel")(config).eval()
+    with pytest.raises(TypeError, match=rf"DynamicCache .*got {kind}WithLMHeadModel; .*FunctionLM"):
         as_step_lm(model)
 
 
@@ -140,9 +170,9 @@ def test_cache_that_cannot_be_gathered_is_refused(monkeypatch):
     class OwnLayer(transformers.cache_utils.DynamicLayer):
         """Adds a tensor of its own but inherits the gather."""
 
-    from transformers.cache_utils import DYNAMIC_LAYER_TYPE_MAPPING
-
-    monkeypatch.setitem(DYNAMIC_LAYER_TYPE_MAPPING, "full_attention", OwnLayer)
+    cache = compat.new_cache(tiny("Llama"))
+    cache.layers[1] = OwnLayer()
+    monkeypatch.setattr(compat, "new_cache", lambda model: cache)
     with pytest.raises(TypeError, match="gatherable by rows, got OwnLayer in Llama"):
         as_step_lm(tiny("Llama"))
 

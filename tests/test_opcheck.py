@@ -19,24 +19,9 @@ def every_op() -> list[str]:
 
 
 def params(count: int) -> Tensor:
-    """Packed parameters [count, 13] of the first adaptors of a short list."""
+    """Packed parameters [count, COLUMNS] of the first adaptors of a short list."""
     kinds = [ad.Adaptor(temperature=0.7, top_p=0.9), ad.Adaptor(), ad.Adaptor(typical_p=0.5)]
-    row = {
-        "temperature": 0,
-        "top_k": 3,
-        "top_p": 4,
-        "typical_p": 6,
-        "top_n_sigma": 9,
-    }
-    out = torch.zeros(count, 13, dtype=torch.float64)
-    out[:, [5, 7, 8]] = -torch.inf
-    for i, kind in enumerate(kinds[:count]):
-        for name, column in row.items():
-            out[i, column] = getattr(kind, name)
-        reciprocal = torch.tensor(1 / kind.temperature, dtype=torch.float64)
-        out[i, 1] = reciprocal.float().double()
-        out[i, 2] = (reciprocal - out[i, 1]).float().double()
-    return out
+    return ad.pack(kinds[:count], count).params
 
 
 def step_args(logits: Tensor, rows: int, state: bool = False, **given: object) -> tuple:
@@ -126,6 +111,11 @@ def samples(op: str) -> Iterator[tuple]:
         log_weight, values = randn(ROWS, VOCAB).double(), torch.randn(ROWS, VOCAB, 2).double()
         yield log_weight, values, 5, 20, 3, -1
         yield log_weight, values[..., :0], 1, 1, 0, 0
+    elif op == "smc_resample":
+        weight, names = torch.randn(ROWS, 5).double(), torch.arange(5 * ROWS)
+        yield weight, 1.0, 0, -5, None, 3, None, None
+        yield weight, 0.5, 3, 0, names, 0, torch.arange(ROWS), None
+        yield weight, 1.0, 1, 0, None, 0, None, torch.rand(5 * ROWS, dtype=torch.float64)
     elif op == "branched_attention":
         own = torch.randn(3, 2, 4, 8), torch.randn(3, 2, 4, 8)
         given = torch.randn(3, 4, 1, 8), torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8), *own

@@ -20,6 +20,9 @@ LAWS = {
     "typical": {"typical_p": 0.6},
     "warm_top_k": {"temperature": 1.3, "top_k": 4},
     "eta": {"eta_cutoff": 0.2},
+    "top_a": {"top_a": 0.3},
+    "p_less": {"p_less": 1.5},
+    "cold_top_h": {"temperature": 0.8, "top_h": 0.7},
 }
 
 
@@ -53,6 +56,9 @@ def test_law_of_one_step(name: str) -> None:
         ({"top_k": 4}, {"top_k": 3}),
         ({"top_k": 3}, {"top_k": 4}),
         ({"typical_p": 0.6}, {"top_p": 0.6}),
+        ({"top_a": 0.3}, {"min_p": 0.3}),
+        ({"p_less": 1.5}, {"p_less": 2.0}),
+        ({"top_h": 0.7}, {"top_p": 0.7}),
     ],
 )
 def test_control_wrong_laws_are_seen(drawn: dict, claimed: dict) -> None:

@@ -65,7 +65,7 @@ def test_core_stands_alone(path: Path) -> None:
 
 def test_device_code_knows_no_torch() -> None:
     """Any machine with nvcc can compile the kernels, with any torch."""
-    allowed = re.compile(r"^(cuda_|cooperative_groups|c10/util/(Half|BFloat16)\.h)")
+    allowed = re.compile(r"^(cuda_|cooperative_groups)")
     for path in files(CSRC, ".cu", ".cuh"):
         for name in includes(path):
             inner = name[1:-1]
@@ -83,6 +83,21 @@ def test_kernels_stand_on_the_primitives_alone() -> None:
     assert len(kernels) >= 4
     found = {p.name: machine.findall(p.read_text()) for p in kernels}
     assert not any(found.values()), found
+
+
+def test_torch_is_seen_through_its_stable_abi() -> None:
+    """One library serves every torch and every Python: a handful of files says what it uses."""
+    seen = {}
+    for path in files(CSRC, ".h", ".cpp", ".cu", ".cuh"):
+        for name in includes(path):
+            inner = name[1:-1]
+            assert not inner.startswith(("ATen/", "c10/")), f"{path.name}: {name}"
+            if inner.startswith("torch/"):
+                assert inner.startswith(("torch/csrc/stable/", "torch/headeronly/")), inner
+                seen.setdefault(path.relative_to(CSRC).as_posix(), []).append(inner)
+            if inner.startswith(("pybind11/", "Python")):
+                assert path.name == "bindings.cpp", f"{path.name}: {name}"
+    assert set(seen) == {"tensor.h", "parallel.h", "device.h", "library.cpp", "launch/half.h"}
 
 
 def test_row_loops_know_no_python() -> None:
@@ -113,7 +128,7 @@ def test_sizes() -> None:
         if top == "aligndec" and path.suffix == ".py":
             limit = 250
         if path.name == "setup.py":
-            limit = 100
+            limit = 120
         text = path.read_text()
         count = len(text.splitlines())
         if limit and count > limit and "not split" not in text[:1500].lower():

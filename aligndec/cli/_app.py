@@ -11,7 +11,7 @@ from aligndec.cli._app_transfer_q import transfer_q
 from aligndec.cli._options import Model, PromptsFile
 from aligndec.cli.adaptors import ADAPTORS
 from aligndec.cli.console import CliError, fail
-from aligndec.cli.schemes import FAMILIES, FULL, QUICK, TEMPERATURES
+from aligndec.cli.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 
 __all__ = ["typer_app"]
 
@@ -24,14 +24,22 @@ typer_app = typer.Typer(
 
 
 @typer_app.command()
-def doctor() -> None:
+def doctor(model: Model = None) -> None:
     """Show versions, the extension, the instruction set and what is wrong, with the fix.
 
-    Exits with status 1 when the compiled kernels cannot be used.
+    With --model also whether that model can be decoded with its cache. Exits with status 1 when the
+    compiled kernels cannot be used or the model fails.
     """
     from aligndec.cli.doctor import examine
+    from aligndec.cli.doctor_model import examine_model
 
-    raise typer.Exit(0 if examine() else 1)
+    works = examine()
+    if model is not None:
+        try:
+            works = examine_model(model) and works
+        except CliError as error:
+            fail("doctor", error)
+    raise typer.Exit(0 if works else 1)
 
 
 @typer_app.command()
@@ -88,7 +96,8 @@ def tradeoff(
     adaptor: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Only this family (repeatable): {', '.join(FAMILIES)}.", show_default=False
+            help=f"Only this family (repeatable; else the first 5): {', '.join(ALL_FAMILIES)}.",
+            show_default=False,
         ),
     ] = None,
     temperature: Annotated[

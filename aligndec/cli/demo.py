@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from aligndec.cli import model_store, report
-from aligndec.cli.adaptors import ADAPTORS
+from aligndec.cli.adaptors import ADAPTORS, has_counterpart
 from aligndec.cli.console import console, one_of, progress_bars
 from aligndec.cli.measure import Speed, measure
 from aligndec.cli.prompts import encode, read_prompts
@@ -62,7 +62,8 @@ def run_demo(
                 per_token=True,
             )
             speed = None
-            if timing_tokens and time.perf_counter() - start < _TIMING_LIMIT:
+            timed = timing_tokens and has_counterpart(ADAPTORS[name])
+            if timed and time.perf_counter() - start < _TIMING_LIMIT:
                 progress.update(bar, description=f"{name}: timing, in turns with model.generate")
                 speed = _speed(loaded.model, generation, name, draws, timing_tokens)
             # Strings that end early leave steps of the bar unused.
@@ -73,7 +74,11 @@ def run_demo(
             ]
             results.append(report.Result(name, generation, texts, speed))
     report.show(results, prompts, timing_tokens)
-    untimed = [result.name for result in results if timing_tokens and result.speed is None]
+    untimed = [
+        result.name
+        for result in results
+        if timing_tokens and result.speed is None and has_counterpart(ADAPTORS[result.name])
+    ]
     if untimed:
         console.print(f"Not timed, the machine is too busy: {', '.join(untimed)}.", style="yellow")
     for path in report.write(results, prompts, out):

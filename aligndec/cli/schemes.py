@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 from aligndec.adaptors import Adaptor
 
-__all__ = ["FAMILIES", "FULL", "QUICK", "TEMPERATURES", "Scheme", "Size", "schemes"]
+__all__ = [
+    "ALL_FAMILIES",
+    "FAMILIES",
+    "FULL",
+    "QUICK",
+    "TEMPERATURES",
+    "Scheme",
+    "Size",
+    "schemes",
+]
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "ancestral": {},
@@ -16,7 +25,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "typical": {"typical_p": 0.9},
     "eta": {"eta_cutoff": 9e-4},
 }
-"""Settings of arXiv 2406.10203."""
+"""Settings of arXiv 2406.10203, the study's own."""
+
+ALL_FAMILIES: dict[str, dict[str, Any]] = FAMILIES | {
+    "p-less": {"p_less": 2.0},
+    "top-h": {"top_h": 0.4},
+    "top-a": {"top_a": 0.2},
+}
+"""These and later ones, which a study takes when they are named."""
 
 TEMPERATURES = (0.5, 0.75, 1.0, 1.25, 1.5)
 
@@ -50,7 +66,7 @@ class Scheme:
     @property
     def adaptor(self) -> Adaptor:
         """The adaptor itself: the temperature first, the cut on the scaled law."""
-        return Adaptor(temperature=self.temperature, **FAMILIES[self.family])
+        return Adaptor(temperature=self.temperature, **ALL_FAMILIES[self.family])
 
 
 def schemes(families: list[str], temperatures: list[float]) -> list[Scheme]:

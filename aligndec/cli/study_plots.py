@@ -11,7 +11,7 @@ import torch
 
 from aligndec._files import replacing
 from aligndec._plot_tradeoff import tradeoff
-from aligndec.cli.schemes import FAMILIES
+from aligndec.cli.schemes import ALL_FAMILIES
 from aligndec.cli.study_corpora import LAWS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _EDGE: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6}
-_MARKERS = dict(zip(FAMILIES, "osD^v", strict=True))
+_MARKERS = dict(zip(ALL_FAMILIES, "osD^vPX*", strict=True))
 
 
 def draw(found: list[StudiedScheme], results: dict[str, Any], out: Path) -> list[Path]:

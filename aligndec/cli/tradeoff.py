@@ -21,7 +21,7 @@ from aligndec.cli.console import CliError, console, one_of, progress_bars
 from aligndec.cli.prompts import STUDY_PROMPTS, encode, read_prompts
 from aligndec.cli.records import Records, fingerprint, tensor_digest
 from aligndec.cli.rewards import Judge, load_reward
-from aligndec.cli.schemes import FAMILIES, Scheme, schemes
+from aligndec.cli.schemes import ALL_FAMILIES, Scheme, schemes
 from aligndec.cli.study_corpora import LAWS, Pool, corpora
 from aligndec.cli.study_results import StudiedScheme, summarise
 from aligndec.cli.toy_model import toy_model
@@ -56,7 +56,7 @@ def run_tradeoff(
     out: Path,
 ) -> None:
     """Run or continue a study and write its tables and figures under `out`."""
-    one_of("--adaptor", settings.families, FAMILIES)
+    one_of("--adaptor", settings.families, ALL_FAMILIES)
     prompts = read_prompts(prompts_file, STUDY_PROMPTS)[:n_prompts]
     if settings.corpus_size < len(prompts):
         raise CliError(

@@ -2,78 +2,18 @@
 // cuts. This file and aligndec's reference are the only places where these formulas stand.
 //
 // Every stage keeps an interval of logits. Float64 throughout, in the order written, never fused.
-// Logs of parameters arrive ready-made; a log parameter that is -inf, like top_k = 0 or top_p = 1,
-// means that the stage is off.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
+#include "core/exp64.h"
 #include "core/fixed_point.h"
 #include "core/gap_moments.h"
 #include "core/hd.h"
+#include "core/rule.h"
 
 namespace aligndec::core {
-
-constexpr int kRuleColumns = 13;
-
-// One row of the packed parameters.
-struct Rule {
-  double tau;
-  Scale scale;
-  double top_k, top_p, ln_min_p, typical_p, ln_epsilon, ln_eta, n_sigma;
-  bool cut_base;
-
-  ALIGNDEC_HD explicit Rule(const double* p)
-      : tau(p[0]),
-        scale{p[0] == 1.0, static_cast<float>(p[1]), static_cast<float>(p[2])},
-        top_k(p[3]),
-        top_p(p[4]),
-        ln_min_p(p[5]),
-        typical_p(p[6]),
-        ln_epsilon(p[7]),
-        ln_eta(p[8]),
-        n_sigma(p[9]),
-        cut_base(p[10] != 0.0) {}
-
-  ALIGNDEC_HD bool greedy() const { return tau == 0.0; }
-  ALIGNDEC_HD bool has_top_k() const { return top_k > 0.0; }
-  ALIGNDEC_HD bool has_top_p() const { return top_p < 1.0; }
-  ALIGNDEC_HD bool has_min_p() const { return ln_min_p > -INFINITY; }
-  ALIGNDEC_HD bool has_typical() const { return typical_p < 1.0; }
-  ALIGNDEC_HD bool has_epsilon() const { return ln_epsilon > -INFINITY; }
-  ALIGNDEC_HD bool has_eta() const { return ln_eta > -INFINITY; }
-  ALIGNDEC_HD bool has_sigma() const { return n_sigma > 0.0; }
-  // Whether a stage cuts a row of `count` tokens.
-  ALIGNDEC_HD bool truncates(int64_t count) const {
-    return cuts_top_k(count) || has_top_p() || has_min_p() || has_typical() || has_epsilon() ||
-           has_eta() || has_sigma();
-  }
-  ALIGNDEC_HD bool cuts_top_k(int64_t count) const {
-    return has_top_k() && top_k < static_cast<double>(count);
-  }
-  // Sets are decided at the temperature of the scaled law, or at 1 (cut_on = "base").
-  ALIGNDEC_HD double cut_tau() const { return cut_base ? 1.0 : tau; }
-  ALIGNDEC_HD bool cuts_on_base() const { return cut_base || scale.identity; }
-  // Whether a stage reads the entropy of its survivors.
-  ALIGNDEC_HD bool needs_entropy() const { return has_typical() || has_eta(); }
-};
-
-// The k most probable tokens at temperature 1.
-ALIGNDEC_HD Rule top_k_rule(int64_t k) {
-  const double off = -INFINITY;
-  const double params[kRuleColumns] = {
-      1.0, 1.0, 0.0, static_cast<double>(k), 1.0, off, 1.0, off, off, 0.0, 0.0, 0.0, 0.0};
-  return Rule(params);
-}
-
-// The survivors of the earlier stages, under the law that decides.
-struct Survivors {
-  uint64_t mass;     // W
-  uint64_t entropy;  // E
-  float max;
-  int64_t count;
-};
 
 // x >= max + tau ln min_p.
 ALIGNDEC_HD double min_p_cut(const Rule& rule, const Survivors& s) {
@@ -102,10 +42,28 @@ ALIGNDEC_HD double eta_cut(const Rule& rule, const Survivors& s, float top) {
   return at_most_max(static_cast<double>(top) + rule.cut_tau() * (ln_cut + log_w), s);
 }
 
-// The cut of the one threshold stage among min_p, epsilon and eta that is on.
-ALIGNDEC_HD double threshold_cut(const Rule& rule, const Survivors& s, float top) {
-  if (rule.has_min_p()) return min_p_cut(rule, s);
-  return rule.has_epsilon() ? epsilon_cut(rule, s, top) : eta_cut(rule, s, top);
+// p >= a max(p)^2, where tau ln max(p) = (max - top) - tau ln W; the most probable survivors stay.
+ALIGNDEC_HD double top_a_cut(const Rule& rule, const Survivors& s, float top) {
+  const double max = static_cast<double>(s.max);
+  const double twice = max + (max - static_cast<double>(top));
+  return at_most_max(twice + rule.cut_tau() * (rule.ln_top_a - log_mass(s.mass)), s);
+}
+
+// Stages that keep x >= a threshold known from the survivors' masses alone, and the threshold.
+ALIGNDEC_HD bool is_closed(Stage stage) {
+  return stage == kMinP || stage == kEpsilon || stage == kEta || stage == kTopA;
+}
+ALIGNDEC_HD double closed_cut(const Rule& rule, Stage stage, const Survivors& s, float top) {
+  switch (stage) {
+    case kMinP:
+      return min_p_cut(rule, s);
+    case kEpsilon:
+      return epsilon_cut(rule, s, top);
+    case kEta:
+      return eta_cut(rule, s, top);
+    default:
+      return top_a_cut(rule, s, top);
+  }
 }
 
 // The logit whose surprise is the entropy: typical_p orders by the distance from it (Meister et al.
@@ -115,6 +73,29 @@ ALIGNDEC_HD double typical_centre(const Rule& rule, const Survivors& s, float to
 }
 ALIGNDEC_HD double typical_key(double centre, float x) {
   return fabs(static_cast<double>(x) - centre);
+}
+
+// p >= (sum p^k)^(1 / (k - 1)), given ln sum w^k (Runyan et al. 2025); the most probable survivors
+// always stay.
+ALIGNDEC_HD double p_less_cut(const Rule& rule, const Survivors& s, float top, double log_powers) {
+  const double ln_cut = (log_powers - log_mass(s.mass)) / (rule.p_less - 1.0);
+  return at_most_max(static_cast<double>(top) + rule.cut_tau() * ln_cut, s);
+}
+
+// p >= t: the choices of which xtc keeps the least probable alone.
+ALIGNDEC_HD double xtc_cut(const Rule& rule, const Survivors& s, float top) {
+  return static_cast<double>(top) + rule.cut_tau() * (rule.ln_xtc + log_mass(s.mass));
+}
+
+// The temperature of a row: low + (high - low) (H / ln n)^exponent, H and n of its tokens at
+// temperature 1; low where there is one token.
+ALIGNDEC_HD double row_temperature(const Rule& rule, uint64_t mass, uint64_t entropy,
+                                   int64_t count) {
+  const double h = log_mass(mass) + mass_ratio(entropy, mass);
+  if (!(h > 0.0)) return rule.tau_low;
+  const double share = h / log_positive(static_cast<double>(count));
+  const double power = exp64(rule.tau_exponent * log_positive(share < 1.0 ? share : 1.0));
+  return rule.tau_low + (rule.tau_high - rule.tau_low) * power;
 }
 
 // x >= max - n sigma, sigma over the whole row (Tang et al. 2024).

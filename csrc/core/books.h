@@ -63,6 +63,12 @@ ALIGNDEC_HD RowBooks row_books(const RowMasses& r, double tau) {
   return b;
 }
 
+// The mean of x under q.
+ALIGNDEC_HD double mean_of_kept(const RowMasses& r, double tau) {
+  if (tau == 0.0) return static_cast<double>(r.top);
+  return static_cast<double>(r.kept_top) - tau * mass_ratio(r.kept_e, r.kept);
+}
+
 // ln p(y) and ln q(y) of a kept token with logit x.
 ALIGNDEC_HD double token_log_p(const RowMasses& r, const RowBooks& b, float x) {
   return (static_cast<double>(x) - static_cast<double>(r.top)) - b.base_log_sum;

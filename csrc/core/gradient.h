@@ -1,6 +1,9 @@
 // Gradient of a scored token with the kept set held fixed. With 1 the indicator of the token:
 //   d log_p = 1 - p,   d log_q = (1 - q) / tau,   d log_z = (q - p) / tau.
-// A greedy row is tau = 1 with q the indicator of the arg-max.
+// A greedy row is tau = 1 with q the indicator of the arg-max. Where tau follows from the entropy H
+// of the row (dynamic temperature), its own share comes on top, with E the mean of x under q:
+//   d log_q / d tau = (E - x_token) / tau^2,   d log_z / d tau = (L1 - E) / tau^2,
+//   d tau / d H = exponent (tau - low) / H,   d H / d x = -p (x - L1 + H).
 #pragma once
 
 #include <cstdint>
@@ -28,21 +31,33 @@ struct ShiftedExp {
   }
 };
 
+// What a backward pass knows of a scored token: the kept set, L1 and LC, the temperature, the mean
+// of x under q, the entropy of the row.
+struct CutRecord {
+  static constexpr int kRows = 7;
+  double low, high, log_base, log_kept, tau, mean, entropy;
+};
+
 // What one scored token adds to the gradient of its row: base_weight p + kept_weight q, q in
-// [low, high] only, then token_weight at the token and top_weight at the first logit equal to low.
+// [low, high] only, + entropy_weight p (x - entropy_centre), then token_weight at the token and
+// top_weight at the first logit equal to low.
 struct RowGradient {
   ShiftedExp base, kept;
-  float base_weight, kept_weight, token_weight, top_weight, low, high;
+  float base_weight, kept_weight, token_weight, top_weight, low, high, entropy_weight,
+      entropy_centre;
 
-  // `heads`: the gradients of log_p, log_q and log_z; `cut`: low, high, L1 and LC. A token that
-  // does not exist gives none for log_p.
-  ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, bool exists, const double (&heads)[3],
-                          const double (&cut)[4])
-      : base(1.0, cut[2]),
-        kept(rule.greedy() ? 1.0 : 1.0 / rule.tau, cut[3]),
-        low(static_cast<float>(cut[0])),
-        high(static_cast<float>(cut[1])) {
-    const double inverse = rule.greedy() ? 1.0 : 1.0 / rule.tau;
+  // `heads`: the gradients of log_p, log_q and log_z; `x`: the token's logit. A token that does not
+  // exist gives none for log_p.
+  ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, float x, const double (&heads)[3],
+                          const CutRecord& cut)
+      : base(1.0, cut.log_base),
+        kept(rule.greedy() ? 1.0 : 1.0 / cut.tau, cut.log_kept),
+        low(static_cast<float>(cut.low)),
+        high(static_cast<float>(cut.high)),
+        entropy_weight(0.0f),
+        entropy_centre(static_cast<float>(cut.log_base - cut.entropy)) {
+    const bool exists = x > -INFINITY;
+    const double inverse = rule.greedy() ? 1.0 : 1.0 / cut.tau;
     const double g_p = exists ? heads[0] : 0.0;
     const double g_q = status == kOk ? heads[1] * inverse : 0.0;
     const double g_z = heads[2] * inverse;
@@ -51,6 +66,12 @@ struct RowGradient {
     kept_weight = rule.greedy() ? 0.0f : kept_share;
     top_weight = rule.greedy() ? kept_share : 0.0f;
     token_weight = exists ? static_cast<float>(g_p + g_q) : 0.0f;
+    if (rule.dynamic() && cut.entropy > 0.0) {
+      const double along = (exists ? g_q * (cut.mean - static_cast<double>(x)) : 0.0) +
+                           g_z * (cut.log_base - cut.mean);
+      const double slope = rule.tau_exponent * (cut.tau - rule.tau_low) / cut.entropy;
+      entropy_weight = static_cast<float>(-(along * inverse * slope));
+    }
   }
 };
 

@@ -16,6 +16,8 @@ enum class Stream : uint32_t {
   kRollout = 5,
   kCandidate = 6,
   kSir = 7,
+  kResampling = 8,
+  kXtc = 11,
 };
 
 struct Words4 {

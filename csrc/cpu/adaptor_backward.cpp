@@ -30,10 +30,10 @@ void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, const RowIn
                Workspace& ws, int64_t i) {
   if (!core::has_gradient(args.status[i])) return;
   const int64_t token = args.tokens[i];
-  const bool exists = existing_logit(row, token) > -std::numeric_limits<float>::infinity();
-  const core::RowGradient gradient = entry_gradient(args, i, exists);
+  const float x = existing_logit(row, token);
+  const core::RowGradient gradient = entry_gradient(args, i, x);
   kernel.add_gradient(row, ws, gradient);
-  if (exists) ws.list_x[token] += gradient.token_weight;
+  if (x > -std::numeric_limits<float>::infinity()) ws.list_x[token] += gradient.token_weight;
   if (gradient.top_weight == 0.0f) return;
   int64_t best = 0;
   while (existing_logit(row, best) != gradient.low) ++best;

@@ -22,6 +22,7 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
   int64_t known_row = -1;
   const double* known_params = nullptr;
   RowCut cut{};
+  core::Rule rule;
   for (int64_t i = first; i < last; ++i) {
     const int64_t token = args.tokens ? args.tokens[i] : -1;
     if ((args.state.sums && args.state.finished[i]) || (args.tokens && token < 0)) {
@@ -31,9 +32,11 @@ void step_entries(const StepArgs& args, const RowKernel<T>& kernel, Workspace& w
     const int64_t at = args.row_of ? args.row_of[i] : i;
     const double* params = batch.params + i * batch.params_stride;
     const RowInput<T> row = row_input<T>(batch, at);
-    const core::Rule rule = entry_rule(args, i);
     if (at != known_row) kernel.scan(row, ws);
-    if (at != known_row || params != known_params) cut = kernel.cut(row, ws, rule);
+    if (at != known_row || params != known_params) {
+      rule = entry_rule(args, i);
+      cut = kernel.cut(row, ws, rule);
+    }
     known_row = at;
     known_params = params;
     if (cut.status != core::kOk) {
@@ -90,7 +93,7 @@ void launch_adaptor_grid(const GridArgs& args) {
             write_empty(args.out, count, i, 0, core::kFinished, 0.0);
             continue;
           }
-          const core::Rule rule(batch.params + a * batch.params_stride);
+          core::Rule rule(batch.params + a * batch.params_stride);
           const RowCut cut = kernel.cut(row, ws, rule);
           if (cut.status != core::kOk) {
             write_bad(args.out, count, i, cut.status);
@@ -110,7 +113,7 @@ void launch_adaptor_mask(const MaskArgs& args) {
       ws.reserve(args.batch.n);
       for (int64_t i = first; i < last; ++i) {
         const RowInput<T> row = row_input<T>(args.batch, i);
-        const core::Rule rule(args.batch.params + i * args.batch.params_stride);
+        core::Rule rule(args.batch.params + i * args.batch.params_stride);
         kernel.scan(row, ws);
         const RowCut cut = kernel.cut(row, ws, rule);
         bool* mask = args.mask + i * args.vocab;

@@ -1,12 +1,11 @@
 // Attention of rows that continue a few prefixes on the CPU: blocks of queries over threads.
 #include "launch/branched_attention.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "cpu/isa.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -48,7 +47,7 @@ void launch_branched_attention(const BranchedAttentionArgs& args) {
   const Blocks blocks(args, kernel.width);
   const int64_t products = kernel.width * (args.shared + args.own) * (args.dim + args.value_dim);
   const int64_t grain = std::max<int64_t>(1, kProductsPerThread / std::max<int64_t>(1, products));
-  at::parallel_for(0, blocks.count(), grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, blocks.count(), grain, [&](int64_t first, int64_t last) {
     static thread_local std::vector<float> scratch;
     const auto size = static_cast<size_t>(kernel.scratch(args));
     if (scratch.size() < size) scratch.resize(size);

@@ -36,7 +36,7 @@ void gather(const RowInput<T>& row, const Workspace& ws, float low, int64_t k,
 }  // namespace
 
 void launch_candidates(const CandidatesArgs& args) {
-  const core::Rule rule = core::top_k_rule(args.k);
+  core::Rule rule = core::top_k_rule(args.k);
   for_type(args.batch.type, [&]<class T>(const RowKernel<T>& kernel) {
     for_rows(args.batch.rows, args.batch.n, [&](Workspace& ws, int64_t first, int64_t last) {
       ws.reserve(args.batch.n);

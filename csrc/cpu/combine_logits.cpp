@@ -1,10 +1,6 @@
 // The law of combined logits on the CPU: rows over threads, each worked on in its output.
 #include "launch/combine_logits.h"
 
-#include <ATen/Parallel.h>
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -13,6 +9,8 @@
 #include "core/combine.h"
 #include "core/exp64.h"
 #include "core/log.h"
+#include "launch/half.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -63,7 +61,7 @@ void normalise(double* out, double* weight, int64_t vocab) {
 void launch_combine_logits(const CombineArgs& args) {
   constexpr int64_t kEntriesPerThread = int64_t{1} << 14;  // forking costs 5 to 20 us
   const int64_t grain = std::max<int64_t>(1, kEntriesPerThread / args.vocab);
-  at::parallel_for(0, args.rows, grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, args.rows, grain, [&](int64_t first, int64_t last) {
     const auto gone = std::make_unique<bool[]>(args.vocab);
     const auto weight = std::make_unique<double[]>(args.vocab);
     for (int64_t i = first; i < last; ++i) {

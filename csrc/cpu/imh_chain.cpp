@@ -1,5 +1,4 @@
 // Independence Metropolis-Hastings on the CPU: chains over threads.
-#include <ATen/Parallel.h>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -10,6 +9,7 @@
 #include "core/metropolis.h"
 #include "cpu/isa.h"
 #include "launch/imh_chain.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -58,7 +58,7 @@ void launch_imh_chain(const ChainArgs& args) {
   prefer_huge_pages(args.index, entries * int64_t{sizeof(int64_t)});
   prefer_huge_pages(args.accepted, entries);
   const int64_t grain = std::max<int64_t>(1, kStepsPerThread / args.length);
-  at::parallel_for(0, args.chains, grain, [&](int64_t first, int64_t last) {
+  parallel_for(0, args.chains, grain, [&](int64_t first, int64_t last) {
     constexpr int kLanes = 4;
     int64_t chain = first;
     for (; chain + kLanes <= last; chain += kLanes) run_lanes<kLanes>(args, fill, chain);

@@ -1,14 +1,13 @@
 // Chains over the entries of a pool on the CPU: groups of chains over threads.
 #include "launch/imh_resample.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "core/metropolis.h"
 #include "core/philox.h"
 #include "cpu/isa.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -128,7 +127,7 @@ void launch_imh_resample(const ResampleArgs& args) {
   }
   const RunPool run = pool_kernel();
   const int64_t groups = (args.chains + kPoolLanes - 1) / kPoolLanes;
-  at::parallel_for(0, args.pools * groups, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(0, args.pools * groups, 1, [&](int64_t begin, int64_t end) {
     Visits visits(args);
     PoolChains chains;
     for (int64_t task = begin; task < end; ++task) {

@@ -1,10 +1,7 @@
 #include "cpu/isa.h"
 
-#include <ATen/Version.h>
-
 #include <atomic>
 #include <cstring>
-#include <string>
 
 #include "launch/instruction_set.h"
 
@@ -27,12 +24,9 @@ bool is_supported(Isa isa) {
 #endif
 }
 
-// torch's own choice, which honours ATEN_CPU_CAPABILITY, as far as this machine supports it.
+// The best that this machine supports, until set_instruction_set is told torch's own choice.
 Isa initial_isa() {
-  const std::string capability = at::get_cpu_capability();
-  Isa isa = Isa::kBaseline;
-  if (capability == "AVX512") isa = Isa::kAvx512;
-  if (capability == "AVX2") isa = Isa::kAvx2;
+  Isa isa = Isa::kAvx512;
   while (!is_supported(isa)) isa = static_cast<Isa>(static_cast<int>(isa) - 1);
   return isa;
 }

@@ -1,14 +1,12 @@
 // The builds of the kernels and the choice between them.
 #pragma once
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include "cpu/attention_types.h"
 #include "cpu/chain_types.h"
 #include "cpu/pool_types.h"
 #include "cpu/row_types.h"
 #include "cpu/tilt_types.h"
+#include "launch/half.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define ALIGNDEC_X86_BUILDS 1

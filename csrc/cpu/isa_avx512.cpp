@@ -15,6 +15,7 @@
 #include "core/philox.h"
 #include "core/tilt.h"
 #include "core/tilt_groups.h"
+#include "core/wide.h"
 
 #pragma GCC push_options
 #pragma GCC diagnostic push

@@ -10,6 +10,7 @@
 #include "core/philox.h"
 #include "core/tilt.h"
 #include "core/tilt_groups.h"
+#include "core/wide.h"
 #include "cpu/isa.h"
 
 namespace aligndec::cpu::baseline {

@@ -15,13 +15,23 @@ int64_t first_at_top(const RowInput<T>& in, const Workspace& ws) {
   return -1;
 }
 
+// Gives a rule of dynamic temperature that of the row.
 template <class T>
-RowCut cut_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
+void temper_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
+  weigh_row(in, ws, core::Rule(), false);
+  const Sums& all = ws.base;
+  rule.set_temperature(core::row_temperature(rule, all.mass, all.entropy, ws.count));
+}
+
+template <class T>
+RowCut cut_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
   RowCut cut{ws.status, KeptAs::kAll, {}};
   if (cut.status != core::kOk) return cut;
+  if (rule.dynamic()) temper_row(in, ws, rule);
   const bool all = !rule.truncates(ws.count);
   core::RowMasses& r = cut.masses;
   ws.collect_from = FLT_MAX;
+  ws.squares_known = false;
   if (!all && cut_wide(in, ws, rule, r)) {
     cut.kept_as = KeptAs::kInterval;
   } else if (!all) {

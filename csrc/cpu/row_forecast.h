@@ -1,5 +1,5 @@
 // Where a sample of a row says that its only stage will cut, give or take. Included inside the
-// namespace of each build, after row_sample.h.
+// namespace of each build, after row_moments.h.
 
 // Certainly kept: [inner_low, inner_high]. Undecided: the rest of [low, high].
 struct Band {
@@ -19,11 +19,13 @@ class Forecast {
   Forecast(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) : ws_(ws), rule_(rule) {
     sample_ = sample_row(in, ws);
     weigh_sample(ws, rule.scale, sample_);
-    const Moments exact = moments(0, sample_.exact), rest = moments(sample_.exact, ws.list_size);
+    const Moments exact = moments_of(ws, rule.scale, 0, sample_.exact),
+                  rest = moments_of(ws, rule.scale, sample_.exact, ws.list_size);
     const double times = as_double(sample_.share);
     const double mass = exact.w + times * rest.w;
     mean_ = (exact.wt + times * rest.wt) / mass;
     mass_ = mass * as_double(core::kMassOne);
+    squares_ = exact.w2 + times * rest.w2;
     // Of the estimated part: sums of squared shares, and of their squared distances from the mean.
     const double square = times * times / (mass * mass) * rest.w2;
     const double spread =
@@ -33,13 +35,13 @@ class Forecast {
   }
 
   // False when the kept set looks narrow, or the sample too small to say.
-  bool band(Band& band) {
+  bool band(core::Stage stage, Band& band) {
     if (!(mass_error_ < 0.5)) return false;
     const float most = FLT_MAX;
-    if (rule_.has_top_p()) {
+    if (stage == core::kTopP) {
       band = {mass_cut(shifted(rule_.top_p, 1.0)), mass_cut(shifted(rule_.top_p, -1.0)), most,
               most};
-    } else if (rule_.has_typical()) {
+    } else if (stage == core::kTypical) {
       centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
       const double slack = rule_.tau * mean_error_;
       const double inner = radius(shifted(rule_.typical_p, -1.0)) - slack;
@@ -47,11 +49,21 @@ class Forecast {
       if (!(inner > 0.0)) return false;
       band = {float_at_most(centre_ - outer), static_cast<float>(centre_ - inner),
               static_cast<float>(centre_ + inner), float_at_least(centre_ + outer)};
+    } else if (stage == core::kTopH) {
+      const double whole = weigh_terms(), p = rule_.top_h, error = part_error(p);
+      band = {cut_at(whole * (p + error), whole), cut_at(whole * (p - error), whole), most, most};
+    } else if (stage == core::kPLess) {
+      if (rule_.p_less != 2.0) return false;
+      const core::Survivors s{static_cast<uint64_t>(mass_), 0, ws_.top, 0};
+      const double cut = core::p_less_cut(rule_, s, ws_.top, log(squares_));
+      const double slack = rule_.tau * (3.0 * mass_error_ + 1e-4);
+      band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     } else {
       const core::Survivors s{static_cast<uint64_t>(mass_), static_cast<uint64_t>(mean_ * mass_),
                               ws_.top, 0};
-      const double cut = core::threshold_cut(rule_, s, ws_.top);
-      const double slack = rule_.has_min_p() ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
+      const double cut = core::closed_cut(rule_, stage, s, ws_.top);
+      const double slack =
+          stage == core::kMinP ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     }
     return worthwhile(band);
@@ -59,44 +71,20 @@ class Forecast {
 
   // A logit above which the prefix surely ends, or nearly so: three quarters of what it leaves out
   // lie below.
-  float floor() {
-    const double p = rule_.has_top_p() ? rule_.top_p : rule_.typical_p;
+  float floor(core::Stage stage) {
+    if (stage == core::kTopH) {
+      const double whole = weigh_terms(), p = rule_.top_h;
+      return cut_at(whole * (p + part_error(p) + 0.02), whole);
+    }
+    const bool descending = stage == core::kTopP;
+    const double p = descending ? rule_.top_p : rule_.typical_p;
     const double limit = mass_ * (1.0 - 0.75 * (1.0 - p));
-    if (rule_.has_top_p()) return mass_cut(limit);
+    if (descending) return mass_cut(limit);
     centre_ = static_cast<double>(ws_.top) - rule_.tau * mean_;
     return float_at_most(centre_ - radius(limit) - rule_.tau * mean_error_);
   }
 
  private:
-  // Sums over list entries [first, last), good to a few digits; t counts downwards from the
-  // maximum.
-  struct Moments {
-    double w, wt, w2, w2t, w2t2;
-  };
-  Moments moments(int64_t first, int64_t last) const {
-    const Weighing weighing(ws_.top, rule_.scale);
-    Simd::F w = Simd::set(0.0f), wt = w, w2 = w, w2t = w, w2t2 = w;
-    const Simd::F minus = Simd::set(-1.0f);
-    for (int64_t i = first; i + Simd::kLanes <= last; i += Simd::kLanes) {
-      const Simd::F x = Simd::load(ws_.list_x + i);
-      const Simd::F t = rule_.scale.identity ? weighing.gap<false>(x) : weighing.gap<true>(x);
-      const Simd::F each = exp_lanes(t), down = Simd::mul(t, minus);
-      const Simd::F squared = Simd::mul(each, each), moved = Simd::mul(squared, down);
-      w = Simd::add(w, each);
-      wt = Simd::fma(each, down, wt);
-      w2 = Simd::add(w2, squared);
-      w2t = Simd::add(w2t, moved);
-      w2t2 = Simd::fma(moved, down, w2t2);
-    }
-    return {total(w), total(wt), total(w2), total(w2t), total(w2t2)};
-  }
-  static double total(Simd::F v) {
-    alignas(64) float lane[Simd::kLanes];
-    Simd::store(lane, v);
-    double sum = 0.0;
-    for (float each : lane) sum += static_cast<double>(each);
-    return sum;
-  }
   // Of the sampled rest, the part in [low, high].
   double share(float low, float high) const {
     const Simd::F lo = Simd::set(low), hi = Simd::set(high);
@@ -113,8 +101,23 @@ class Forecast {
   double shifted(double p, double direction) const {
     return mass_ * (p + direction * mass_error_ * sqrt(p * (1.0 - p)));
   }
-  float mass_cut(double limit) {
-    if (limit >= mass_) return -FLT_MAX;
+  // The same of a part of the entropy, as a share.
+  double part_error(double p) const { return 1.5 * mass_error_ * sqrt(p * (1.0 - p)) + 1e-4; }
+  // Makes the weights of the sample terms of the entropy; returns their sum.
+  double weigh_terms() {
+    const double log_mass = log(mass_ * core::kMassUnit);
+    uint64_t total = 0;
+    for (int64_t i = 0; i < ws_.list_size; ++i) {
+      const float t = core::scaled_gap(ws_.list_x[i] - ws_.top, rule_.scale);
+      const double term = as_double(ws_.list_weight[i]) * (log_mass - static_cast<double>(t));
+      total += ws_.list_weight[i] = static_cast<uint64_t>(term * 0x1p-5);
+    }
+    ws_.list_mass = total;
+    return as_double(total);
+  }
+  float mass_cut(double limit) { return cut_at(limit, mass_); }
+  float cut_at(double limit, double whole) {
+    if (limit >= whole) return -FLT_MAX;
     if (limit < 1.0) return FLT_MAX;
     return from_descending_key(
         list_prefix(ws_, true, static_cast<uint64_t>(limit), descending_key).bound);
@@ -129,5 +132,6 @@ class Forecast {
   Workspace& ws_;
   const core::Rule& rule_;
   Sample sample_;
-  double mass_ = 0.0, mean_ = 0.0, mass_error_ = 1.0, mean_error_ = 1.0, centre_ = 0.0;
+  double mass_ = 0.0, squares_ = 0.0, mean_ = 0.0, mass_error_ = 1.0, mean_error_ = 1.0,
+         centre_ = 0.0;
 };

@@ -15,7 +15,13 @@
 //
 #include "cpu/row_prefix.h"
 //
+#include "cpu/row_powers.h"
+//
+#include "cpu/row_entropy.h"
+//
 #include "cpu/row_sample.h"
+//
+#include "cpu/row_moments.h"
 //
 #include "cpu/row_forecast.h"
 //
@@ -24,6 +30,8 @@
 #include "cpu/row_watch.h"
 //
 #include "cpu/row_propose.h"
+//
+#include "cpu/row_survivors.h"
 //
 #include "cpu/row_stages.h"
 //

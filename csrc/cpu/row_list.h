@@ -73,6 +73,23 @@ Sums weigh_list_as(Workspace& ws, const core::Scale& scale, float top) {
   return {ws.list_mass, MassSum::total(sum.entropy, added)};
 }
 
+// What the tokens of the list from `low` on weigh, relative to `top`.
+inline Sums list_sums_from(Workspace& ws, const core::Scale& scale, float top, float low) {
+  pad_list(ws);
+  const Weighing weighing(top, scale);
+  const Simd::F floor = Simd::set(low);
+  MassSum all, sum;
+  int64_t added = 0;
+  for (int64_t i = 0; i < ws.list_size; i += Simd::kLanes) {
+    const Simd::F x = Simd::load(ws.list_x + i);
+    const auto wanted = Simd::at_least(x, floor);
+    added += __builtin_popcount(Simd::lanes(wanted));
+    all.add_watched<true>(scale.identity ? weighing.gap<false>(x) : weighing.gap<true>(x), sum,
+                          wanted);
+  }
+  return {MassSum::total(sum.mass, added), MassSum::total(sum.entropy, added)};
+}
+
 // Weighs the list relative to `top`.
 inline Sums weigh_list(Workspace& ws, const core::Scale& scale, float top) {
   return scale.identity ? weigh_list_as<false>(ws, scale, top)

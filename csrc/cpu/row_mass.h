@@ -47,29 +47,38 @@ struct MassSum {
   // Written out: a constructor that the compiler makes up would not be under the target pragma.
   MassSum() : mass(Simd::zero_words()), entropy(Simd::zero_words()) {}
 
+  // Returns the weights.
   template <bool kEntropy>
-  void add(Simd::F t) {
-    const Simd::Wide w = Simd::widen(exp_lanes(t));
+  Simd::F add(Simd::F t) {
+    const Simd::F weights = exp_lanes(t);
+    const Simd::Wide w = Simd::widen(weights);
     Simd::add_words(mass, Simd::weight_bits(w, core::kMassMagic));
     if constexpr (kEntropy)
       Simd::add_words(entropy, Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic));
+    return weights;
   }
   // Adds some lanes to `inside` as well (their entropy when wanted) and stores nothing.
   template <bool kInsideEntropy>
-  void add_watched(Simd::F t, MassSum& inside, Simd::M lanes) {
-    const Simd::Wide w = Simd::widen(exp_lanes(t));
+  Simd::F add_watched(Simd::F t, MassSum& inside, Simd::M lanes) {
+    const Simd::F e = exp_lanes(t);
+    const Simd::Wide w = Simd::widen(e);
     const Simd::Words weights = Simd::weight_bits(w, core::kMassMagic);
     const Simd::Words products = Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic);
     Simd::add_words(mass, weights);
     Simd::add_words(entropy, products);
     Simd::add_words(inside.mass, weights, lanes);
     if constexpr (kInsideEntropy) Simd::add_words(inside.entropy, products, lanes);
+    return e;
   }
   static uint64_t total(const Simd::Words& words, int64_t lanes_added) {
     return Simd::reduce_words(words) -
            static_cast<uint64_t>(lanes_added) * core::bit_cast<uint64_t>(core::kMassMagic);
   }
 };
+
+// Squares of a block's weights are added up in float32, those of blocks in float64: so far may
+// their sum be off, as a share of it.
+constexpr double kSquareError = 0x1p-24 * (kBlock / Simd::kLanes + 8);
 
 // exp32 of n numbers (a multiple of kLanes) as the kernel computes it, for tests.
 inline void exp_array(const float* t, float* out, int64_t n) {

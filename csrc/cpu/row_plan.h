@@ -18,18 +18,32 @@ inline bool can_plan(const Workspace& ws, const core::Rule& rule, int64_t n) {
          (rule.scale.identity || !rule.cut_base);
 }
 
-// One stage only, and not one of counts or spreads.
-inline bool is_single_cut(const core::Rule& rule) {
-  const int stages = rule.has_top_p() + rule.has_typical() + rule.has_min_p() + rule.has_epsilon() +
-                     rule.has_eta();
-  return stages == 1 && !rule.has_top_k() && !rule.has_sigma();
+// Not stages of counts or spreads.
+inline bool can_watch(core::Stage stage) {
+  return stage == core::kTopP || stage == core::kTypical || stage == core::kPLess ||
+         stage == core::kTopH || core::is_closed(stage);
+}
+
+// The only stage, if the weighing pass can serve it; else kStages.
+inline core::Stage single_cut(const core::Rule& rule) {
+  core::Stage only = core::kStages;
+  for (int i = 0; i < core::kStages; ++i) {
+    const auto stage = static_cast<core::Stage>(i);
+    if (!rule.has(stage)) continue;
+    if (only != core::kStages || !can_watch(stage)) return core::kStages;
+    only = stage;
+  }
+  return only;
 }
 
 // Where the first stage is a prefix by mass, has the weighing pass collect what it may keep, so
 // that the row is not read again.
 template <class T>
 void plan_collection(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) {
-  const bool first = rule.has_top_p() || (rule.has_typical() && !rule.has_min_p());
-  if (first && !rule.has_top_k() && can_plan(ws, rule, in.n))
-    ws.collect_from = larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor());
+  int first = 0;
+  while (first < core::kStages && !rule.has(static_cast<core::Stage>(first))) ++first;
+  const bool prefix = first == core::kTopP || first == core::kTypical || first == core::kTopH;
+  if (prefix && can_plan(ws, rule, in.n))
+    ws.collect_from =
+        larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor(static_cast<core::Stage>(first)));
 }

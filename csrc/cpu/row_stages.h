@@ -1,53 +1,50 @@
 // The stages of a kept set in their order, each an interval of logits. Included inside the
-// namespace of each build, after row_propose.h.
-//
-// The first stage that cuts reads the row (only blocks that can hold a survivor) and leaves a list;
-// later stages work on the list.
+// namespace of each build, after row_survivors.h.
 
 template <class T>
-class Cutter : Proposals<T> {
+class Cutter : RowSurvivors<T> {
  public:
   Cutter(const RowInput<T>& in, Workspace& ws, const core::Rule& rule) : Base(in, ws, rule) {}
 
   // Runs all stages, of which one cuts at least; the survivors are then in the list, weighted by
   // the deciding law.
   void run() {
-    if (rule_.cuts_top_k(s_.count)) cut_top_k();
-    if (rule_.has_top_p()) cut_top_p();
-    if (rule_.has_min_p()) keep_from(core::min_p_cut(rule_, s_));
-    if (rule_.has_typical()) cut_typical();
-    if (rule_.has_epsilon()) keep_from(core::epsilon_cut(rule_, s_, ws_.top));
-    if (rule_.has_eta()) keep_from(core::eta_cut(rule_, s_, ws_.top));
-    if (rule_.has_sigma()) keep_from(core::sigma_cut(rule_, s_, sigma_moments()));
+    for (int i = 0; i < core::kStages; ++i) {
+      const auto stage = static_cast<core::Stage>(i);
+      if (rule_.cuts(stage, s_.count)) cut(stage);
+    }
   }
 
   const core::Survivors& survivors() const { return s_; }
 
  private:
-  using Base = Proposals<T>;
+  using Base = RowSurvivors<T>;
   using Base::collected, Base::gather_largest, Base::negligible_below, Base::propose,
       Base::sampled_end;
-  using Base::cut_scale_, Base::in_, Base::rule_, Base::s_, Base::ws_;
+  using Base::cut_p_less, Base::cut_top_h, Base::cut_xtc, Base::keep, Base::keep_from,
+      Base::sigma_moments;
+  using Base::cut_scale_, Base::in_, Base::listed_, Base::rule_, Base::s_, Base::ws_;
   using typename Base::Bits;
 
-  void keep(float low, float high) {
-    if (listed_) {
-      narrow(ws_, low, high);
-    } else {
-      gather(in_, ws_, low, high);
-      listed_ = true;
+  void cut(core::Stage stage) {
+    switch (stage) {
+      case core::kTopK:
+        return cut_top_k();
+      case core::kTopP:
+        return cut_top_p();
+      case core::kTypical:
+        return cut_typical();
+      case core::kSigma:
+        return keep_from(core::sigma_cut(rule_, s_, sigma_moments()));
+      case core::kPLess:
+        return cut_p_less();
+      case core::kTopH:
+        return cut_top_h();
+      case core::kXtc:
+        return cut_xtc();
+      default:
+        return keep_from(core::closed_cut(rule_, stage, s_, ws_.top));
     }
-    weigh();
-  }
-  void keep_from(double cut) { keep(float_at_least(cut), FLT_MAX); }
-
-  void weigh() {
-    const Sums sums = weigh_list(ws_, cut_scale_, ws_.top);
-    s_.mass = sums.mass;
-    s_.entropy = sums.entropy;
-    s_.count = ws_.list_size;
-    float least;
-    list_range(ws_, least, s_.max);
   }
 
   // k-th largest survivor, ties kept.
@@ -119,12 +116,4 @@ class Cutter : Proposals<T> {
     typical_interval(centre, core::bit_cast<double>(p.bound), low, high);
     keep(low, high);
   }
-
-  const core::GapMoments& sigma_moments() {
-    if (!ws_.sigma_known) ws_.gaps = gap_moments(in_, ws_);
-    ws_.sigma_known = true;
-    return ws_.gaps;
-  }
-
-  bool listed_ = false;
 };

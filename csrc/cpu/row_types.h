@@ -34,7 +34,8 @@ struct RowCut {
 template <class T>
 struct RowKernel {
   void (*scan)(const RowInput<T>& row, Workspace& ws);
-  RowCut (*cut)(const RowInput<T>& row, Workspace& ws, const core::Rule& rule);
+  // Also leaves a row's own temperature in the rule, where it asks for one.
+  RowCut (*cut)(const RowInput<T>& row, Workspace& ws, core::Rule& rule);
   // The first kept id whose cumulative mass exceeds `target`, and its logit.
   int64_t (*draw)(const RowInput<T>& row, const Workspace& ws, const RowCut& cut, bool scaled,
                   uint64_t target);

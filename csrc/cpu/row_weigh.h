@@ -2,10 +2,10 @@
 // and row_mass.h.
 
 // Weighs blocks [first, last): the base law, the scaled one, or both in one read. Chunk masses
-// serve the draw.
-template <class T, bool kBase, bool kScaled, bool kScaledEntropy, bool kCollect>
+// serve the draw. `squares`: of the weights, of the scaled law where there is one.
+template <class T, bool kBase, bool kScaled, bool kScaledEntropy, bool kCollect, bool kSquares>
 void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, double tau,
-                  int64_t first, int64_t last, Sums& base, Sums& scaled) {
+                  int64_t first, int64_t last, Sums& base, Sums& scaled, double& squares) {
   const Weighing weighing(ws.top, scale);
   const float skip = ws.top + core::kNoMass * static_cast<float>(larger(1.0, tau));
   const Simd::F floor = Simd::set(ws.collect_from);
@@ -18,13 +18,17 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
       if (ws.block_max[b] < skip) continue;
       added += kBlock;
       if constexpr (kBase) row.prefetch_next(b);
+      Simd::F square = Simd::set(0.0f);
       for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
         const Simd::F x = row.lanes(b, v);
-        if constexpr (kBase) base_sum.add<true>(weighing.gap<false>(x));
-        if constexpr (kScaled) scaled_sum.add<kScaledEntropy>(weighing.gap<true>(x));
+        Simd::F weight;
+        if constexpr (kBase) weight = base_sum.add<true>(weighing.gap<false>(x));
+        if constexpr (kScaled) weight = scaled_sum.add<kScaledEntropy>(weighing.gap<true>(x));
+        if constexpr (kSquares) square = Simd::fma(weight, weight, square);
         if constexpr (kCollect)
           collected += Simd::compress(ws.list_x + collected, x, Simd::at_least(x, floor));
       }
+      if constexpr (kSquares) squares += static_cast<double>(Simd::reduce_add(square));
     }
     const int64_t at = chunk / (kChunk / kBlock);
     if constexpr (kBase) {
@@ -41,17 +45,18 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
   if constexpr (kCollect) ws.list_size = collected;
 }
 
-template <class T, bool kBase, bool kScaled, bool kScaledEntropy>
+template <class T, bool kBase, bool kScaled, bool kScaledEntropy, bool kSquares = false>
 void weigh_in_ranges(const Row<T>& row, Workspace& ws, const core::Scale& scale, double tau) {
   Sums base[kMaxParts], scaled[kMaxParts];
+  double squares[kMaxParts] = {};
   auto body = [&](int64_t first, int64_t last, int part) {
     if constexpr (kBase) {  // only the first pass over a row collects
       if (ws.collect_from < FLT_MAX)
-        return weigh_blocks<T, kBase, kScaled, kScaledEntropy, true>(
-            row, ws, scale, tau, first, last, base[part], scaled[part]);
+        return weigh_blocks<T, kBase, kScaled, kScaledEntropy, true, kSquares>(
+            row, ws, scale, tau, first, last, base[part], scaled[part], squares[part]);
     }
-    weigh_blocks<T, kBase, kScaled, kScaledEntropy, false>(row, ws, scale, tau, first, last,
-                                                           base[part], scaled[part]);
+    weigh_blocks<T, kBase, kScaled, kScaledEntropy, false, kSquares>(
+        row, ws, scale, tau, first, last, base[part], scaled[part], squares[part]);
   };
   for_ranges(ws.team, row.blocks, kChunk / kBlock, body);
   Sums base_total, scaled_total;
@@ -60,6 +65,11 @@ void weigh_in_ranges(const Row<T>& row, Workspace& ws, const core::Scale& scale,
     base_total.entropy += base[i].entropy;
     scaled_total.mass += scaled[i].mass;
     scaled_total.entropy += scaled[i].entropy;
+  }
+  if constexpr (kSquares) {
+    ws.squares = 0.0;
+    for (double part : squares) ws.squares += part;
+    ws.squares_known = true;
   }
   if constexpr (kBase) ws.base = base_total;
   if constexpr (kScaled) ws.scaled = scaled_total;
@@ -75,7 +85,13 @@ void weigh_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, boo
   const bool same = ws.scaled_known && ws.scaled_at.high == s.high && ws.scaled_at.low == s.low &&
                     (ws.scaled_entropy_known || !scaled_entropy);
   const bool scaled = !rule.greedy() && !s.identity && !same;
-  if (!ws.base_known && scaled && scaled_entropy) {
+  const bool squares = rule.has(core::kPLess) && (!scaled || !rule.cut_base);
+  if (!ws.base_known && squares && scaled) {
+    weigh_in_ranges<T, true, true, true, true>(row, ws, s, rule.tau);
+    scaled_entropy = true;
+  } else if (!ws.base_known && squares) {
+    weigh_in_ranges<T, true, false, false, true>(row, ws, s, 1.0);
+  } else if (!ws.base_known && scaled && scaled_entropy) {
     weigh_in_ranges<T, true, true, true>(row, ws, s, rule.tau);
   } else if (!ws.base_known && scaled) {
     weigh_in_ranges<T, true, true, false>(row, ws, s, rule.tau);

@@ -2,14 +2,13 @@
 // type.
 #pragma once
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "core/logit.h"
 #include "cpu/isa.h"
 #include "launch/adaptor_step.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 
@@ -34,7 +33,7 @@ inline Workspace& thread_workspace() {
 }
 
 inline void run_team(int parts, void* context, void (*body)(void*, int)) {
-  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
+  parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t part = first; part < last; ++part) body(context, static_cast<int>(part));
   });
 }
@@ -44,9 +43,9 @@ inline void run_team(int parts, void* context, void (*body)(void*, int)) {
 template <class Body>
 void for_rows(int64_t rows, int64_t n, const Body& body) {
   constexpr int64_t kLogitsPerThread = int64_t{1} << 17;  // forking costs 5 to 20 us
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), kMaxParts);
+  const int64_t threads = std::min<int64_t>(get_num_threads(), kMaxParts);
   const int64_t parts = std::min(threads, n / kLogitsPerThread);
-  if (rows > 0 && rows < threads && parts > rows && !at::in_parallel_region()) {
+  if (rows > 0 && rows < threads && parts > rows) {
     Workspace& ws = thread_workspace();
     struct Alone {  // also when the body throws
       Workspace& ws;
@@ -57,8 +56,8 @@ void for_rows(int64_t rows, int64_t n, const Body& body) {
     return;
   }
   const int64_t grain = std::max<int64_t>(1, kLogitsPerThread / std::max<int64_t>(n, 1));
-  at::parallel_for(0, rows, grain,
-                   [&](int64_t first, int64_t last) { body(thread_workspace(), first, last); });
+  parallel_for(0, rows, grain,
+               [&](int64_t first, int64_t last) { body(thread_workspace(), first, last); });
 }
 
 // Calls body(kernel) with the row kernel for this type of logits.

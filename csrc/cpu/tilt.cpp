@@ -1,8 +1,6 @@
 // Tilted laws on the CPU: rows over threads, the law of a row in the cache of its core.
 #include "launch/tilt.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "core/tilt_search.h"
 #include "cpu/tilt_row.h"
 #include "launch/tilt_entry.h"
+#include "parallel.h"
 
 namespace aligndec::cpu {
 namespace {
@@ -33,7 +32,7 @@ State<T> state_of(const TiltKernel<T>& kernel, const TiltBatch& batch, int64_t r
 template <class F>
 void for_rows(const TiltBatch& batch, F f) {
   const int64_t grain = std::max<int64_t>(1, kOutcomesPerThread / std::max<int64_t>(1, batch.n));
-  at::parallel_for(0, batch.rows, grain, f);
+  parallel_for(0, batch.rows, grain, f);
 }
 
 // Calls f(row, state) for each row.

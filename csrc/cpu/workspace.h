@@ -73,6 +73,11 @@ struct Workspace {
   Sums base, scaled;
   core::GapMoments gaps;
 
+  // Sum of the squared weights of all tokens under the law that decides, good to kSquareError;
+  // known where the weighing pass of this cut was asked for it.
+  double squares;
+  bool squares_known;
+
   // Wide kept sets: what is certainly kept, by chunk, and the undecided tokens in id order
   // (row_watch.h).
   Sums inside;

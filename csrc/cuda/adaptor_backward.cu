@@ -52,8 +52,8 @@ struct BackwardKernel {
                                    float (&sum)[kGradientsPerThread]) {
     if (!core::has_gradient(a.status[i])) return;
     const int64_t token = a.tokens[i];
-    const bool exists = existing_logit(a.batch, row, token) > -INFINITY;
-    const core::RowGradient g = entry_gradient(a, i, exists);
+    const float chosen = existing_logit(a.batch, row, token);
+    const core::RowGradient g = entry_gradient(a, i, chosen);
     int64_t best = -1;
     if (g.top_weight != 0.0f) {
       LowestId seen;
@@ -68,7 +68,9 @@ struct BackwardKernel {
       const float p = x[k] > -INFINITY ? g.base(x[k]) : 0.0f;
       const float q = x[k] >= g.low && x[k] <= g.high ? g.kept(x[k]) : 0.0f;
       sum[k] = core::fma32(g.kept_weight, q, core::fma32(g.base_weight, p, sum[k]));
-      if (exists && id == token) sum[k] += g.token_weight;
+      if (g.entropy_weight != 0.0f && x[k] > -INFINITY)
+        sum[k] = core::fma32(g.entropy_weight * (x[k] - g.entropy_centre), p, sum[k]);
+      if (chosen > -INFINITY && id == token) sum[k] += g.token_weight;
       if (id == best) sum[k] += g.top_weight;
     }
   }

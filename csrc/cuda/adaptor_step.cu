@@ -32,6 +32,7 @@ struct RowKernel {
     if (thread() == 0) {
       s.turn = first;
       s.known.share = task.rules > 0;
+      s.known.wants_entropy = a.out.cut != nullptr;
     }
     const auto row_id = static_cast<int>(a.row_of ? a.row_of[first.entry] : first.entry);
     const Row row(s, a.batch, row_id, args.on_chip);
@@ -83,7 +84,9 @@ struct RowKernel {
   }
 
   static __device__ uint64_t target(const Storage& s, const RowTask& task) {
-    return core::draw_target(entry_bits(task.step, s.turn.entry), s.masses.kept);
+    // A greedy row draws nothing, and its first thread may already count the step.
+    const uint64_t r = s.masses.greedy_token < 0 ? entry_bits(task.step, s.turn.entry) : 0;
+    return core::draw_target(r, s.masses.kept);
   }
   static __device__ void write(Storage& s, const RowTask& task, int row_id, int64_t y) {
     const StepArgs& a = task.step;

@@ -1,6 +1,4 @@
 // The law of combined logits on a GPU: a block for each row, worked on in its output.
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 
 #include <cmath>
 
@@ -9,6 +7,7 @@
 #include "core/log.h"
 #include "cuda/group.cuh"
 #include "launch/combine_logits.h"
+#include "launch/half.h"
 
 namespace aligndec::cuda {
 namespace {

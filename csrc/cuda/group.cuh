@@ -99,7 +99,7 @@ __device__ void send_sum(Exchange& e, const T& value, T& total, Meanwhile meanwh
 }
 
 // The mass of the block's threads before this one, each with a value of its own; `total` gets all
-// of it.
+// of it. The block must meet before `e` is used again.
 __device__ inline uint64_t mass_before(Exchange& e, uint64_t value, uint64_t& total) {
   uint64_t inclusive = value;
 #pragma unroll 1
@@ -117,7 +117,6 @@ __device__ inline uint64_t mass_before(Exchange& e, uint64_t value, uint64_t& to
     if (warp == block::warp()) before = total;
     total += in_slot<uint64_t>(e.of_warp[warp]);
   }
-  block::sync();
   return before + inclusive - value;
 }
 

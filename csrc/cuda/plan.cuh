@@ -1,10 +1,8 @@
 // How rows are shared out over the device.
 #pragma once
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include "cuda/row.cuh"
+#include "launch/half.h"
 
 namespace aligndec::cuda {
 

@@ -22,9 +22,9 @@ class Cutter {
   // has of what is kept.
   __device__ __forceinline__ void run() {
     weigh_row();
-    int stage = plan_.set_known ? next_stage(rule_, plan_.first + 1, count()) : plan_.first;
+    core::Stage stage = plan_.set_known ? next_stage(rule_, plan_.first + 1, count()) : plan_.first;
     while (true) {
-      const bool done = stage == kStages;
+      const bool done = stage == core::kStages;
       if (done && plan_.two_laws && plan_.decides_base && plan_.law.scale.identity)
         weigh_under({top(), rule_.scale});  // drawn from another law than decided
       if (known_ < needed(stage)) weigh_set();
@@ -44,18 +44,19 @@ class Cutter {
   // What is known of the kept tokens: nothing, their mass and number, their entropy too.
   enum Sums : int { kNothing, kMass, kEntropy };
 
-  __device__ Sums needed(int stage) const {
-    if (stage == kStages) return rule_.greedy() ? kNothing : plan_.two_laws ? kEntropy : kMass;
-    if (stage == kTypical || stage == kEta) return kEntropy;
-    return stage == kTopP || stage == kEpsilon ? kMass : kNothing;
+  __device__ Sums needed(core::Stage stage) const {
+    if (stage == core::kStages) return rule_.greedy() ? kNothing : plan_.two_laws || s_.known.wants_entropy ? kEntropy : kMass;
+    if (stage == core::kTypical || stage == core::kEta) return kEntropy;
+    const bool by_rank = stage == core::kTopK || stage == core::kMinP || stage == core::kSigma;
+    return by_rank ? kNothing : kMass;
   }
   __device__ CutPlan plan() const {
     CutPlan p;
     p.two_laws = !rule_.greedy() && !rule_.scale.identity;
-    p.first = rule_.greedy() ? kStages : next_stage(rule_, 0, count());
-    p.decides_base = p.first < kStages ? rule_.cuts_on_base() : !p.two_laws;
+    p.first = rule_.greedy() ? core::kStages : next_stage(rule_, 0, count());
+    p.decides_base = p.first < core::kStages ? rule_.cuts_on_base() : !p.two_laws;
     p.law = {top(), p.decides_base ? core::Scale{true, 1.0f, 0.0f} : rule_.scale};
-    p.set_known = p.first == kMinP && !s_.known.share;
+    p.set_known = p.first == core::kMinP && !s_.known.share;
     float reach = kReach * static_cast<float>(p.decides_base ? 1.0 : rule_.tau);
     if (s_.seen.least > -INFINITY) reach = fminf(reach, top() - s_.seen.least);
     p.per_bin = bins_per_unit(reach);
@@ -72,14 +73,14 @@ class Cutter {
   __device__ float most_kept() const { return fminf(high_, top()); }
 
   // What a stage keeps of what is left.
-  __device__ __forceinline__ void narrow(int stage) {
-    if (stage == kSigma) sum_gaps();
+  __device__ __forceinline__ void narrow(core::Stage stage) {
+    if (stage == core::kSigma) sum_gaps();
     const core::Survivors left{s_.kept.mass, s_.kept.entropy, most_kept(), s_.kept.count};
-    Cut cut{{false, 0.0}, plan_.law, low_, high_, stage == kTopK, 0, 0};
+    Cut cut{{false, 0.0}, plan_.law, low_, high_, stage == core::kTopK, 0, 0};
     if (is_prefix(stage)) {
-      if (stage == kTypical) cut.order = {true, core::typical_centre(rule_, left, top())};
-      cut.limit = stage == kTopK ? static_cast<uint64_t>(rule_.top_k)
-                                 : core::ceil_scaled(stage == kTopP ? rule_.top_p : rule_.typical_p,
+      if (stage == core::kTypical) cut.order = {true, core::typical_centre(rule_, left, top())};
+      cut.limit = stage == core::kTopK ? static_cast<uint64_t>(rule_.top_k)
+                                 : core::ceil_scaled(stage == core::kTopP ? rule_.top_p : rule_.typical_p,
                                                      s_.kept.mass);
     } else {
       const float low = core::float_at_least(threshold(stage, rule_, left, top(), s_.gaps));

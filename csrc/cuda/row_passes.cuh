@@ -35,11 +35,11 @@ __device__ __forceinline__ void Cutter::weigh_row() {
   const ScaledGap scaled(top(), rule_.scale);
   const float low =
       plan_.set_known ? core::float_at_least(core::min_p_cut(rule_, {0, 0, top(), 0})) : -FLT_MAX;
-  const bool entropy = s_.known.share || plan_.first == kStages || rule_.needs_entropy();
+  const bool entropy = s_.known.share || plan_.first == core::kStages || rule_.needs_entropy();
   Binned wanted = Binned::kMasses;
-  if (plan_.first == kStages || plan_.first == kTypical || plan_.set_known)
+  if (plan_.first == core::kStages || plan_.first == core::kTypical || plan_.set_known)
     wanted = Binned::kNothing;
-  if (plan_.first == kTopK) wanted = Binned::kCounts;
+  if (plan_.first == core::kTopK) wanted = Binned::kCounts;
   if (s_.known.has_bins(plan_.decides_base, rule_.scale)) binned_ = Binned::kMasses;
   for (int turn = 0; turn < 2; ++turn) {
     const bool decides = turn == 1, base = decides == plan_.decides_base;

@@ -1,4 +1,4 @@
-// The stages of a kept set: their order, and where each cuts.
+// The stages of a kept set: which prefix or threshold each keeps.
 #pragma once
 
 #include "core/adaptor_rules.h"
@@ -6,44 +6,24 @@
 
 namespace aligndec::cuda {
 
-// A stage keeps a prefix of an order, by mass or by count, or all from a threshold on.
-enum Stage : int { kTopK, kTopP, kMinP, kTypical, kEpsilon, kEta, kSigma, kStages };
-
-__device__ inline bool is_on(const core::Rule& rule, int stage, int64_t count) {
-  switch (stage) {
-    case kTopK:
-      return rule.cuts_top_k(count);
-    case kTopP:
-      return rule.has_top_p();
-    case kMinP:
-      return rule.has_min_p();
-    case kTypical:
-      return rule.has_typical();
-    case kEpsilon:
-      return rule.has_epsilon();
-    case kEta:
-      return rule.has_eta();
-    default:
-      return rule.has_sigma();
-  }
-}
-__device__ inline bool is_prefix(int stage) {
-  return stage == kTopK || stage == kTopP || stage == kTypical;
+// Stages that keep a prefix of an order, by mass or by count; all others keep what lies above a
+// threshold.
+__device__ inline bool is_prefix(core::Stage stage) {
+  return stage == core::kTopK || stage == core::kTopP || stage == core::kTypical;
 }
 
-// The first stage from `stage` on that is on.
-__device__ inline int next_stage(const core::Rule& rule, int stage, int64_t count) {
-  while (stage < kStages && !is_on(rule, stage, count)) ++stage;
-  return stage;
+// The first stage from `stage` on that cuts a row of `count` tokens.
+__device__ inline core::Stage next_stage(const core::Rule& rule, int stage, int64_t count) {
+  while (stage < core::kStages && !rule.cuts(static_cast<core::Stage>(stage), count)) ++stage;
+  return static_cast<core::Stage>(stage);
 }
 
 // Where a threshold stage cuts what is left; `top`: the maximum of the row.
-__device__ inline double threshold(int stage, const core::Rule& rule, const core::Survivors& left,
-                                   float top, const core::GapMoments& gaps) {
-  if (stage == kMinP) return core::min_p_cut(rule, left);
-  if (stage == kEpsilon) return core::epsilon_cut(rule, left, top);
-  if (stage == kEta) return core::eta_cut(rule, left, top);
-  return core::sigma_cut(rule, left, gaps);
+__device__ inline double threshold(core::Stage stage, const core::Rule& rule,
+                                   const core::Survivors& left, float top,
+                                   const core::GapMoments& gaps) {
+  return core::is_closed(stage) ? core::closed_cut(rule, stage, left, top)
+                                : core::sigma_cut(rule, left, gaps);
 }
 
 }  // namespace aligndec::cuda

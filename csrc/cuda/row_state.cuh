@@ -125,7 +125,7 @@ struct Law {
 
 // What a rule asks for.
 struct CutPlan {
-  int first;          // stage that cuts, or kStages
+  core::Stage first;  // that cuts, or kStages
   bool two_laws;      // another one than the base law
   bool decides_base;  // which of them decides
   bool set_known;     // what the first stage keeps, before any pass
@@ -136,7 +136,8 @@ struct CutPlan {
 // What is known of a row already when its next rule comes: the base law, the scaled one at one
 // temperature, the bins of all tokens under the law that decided.
 struct Known {
-  bool share = false;  // there are more rules than one
+  bool share = false;          // there are more rules than one
+  bool wants_entropy = false;  // of what is kept, at temperature 1 too
   bool base = false, scaled = false, scaled_entropy = false, gaps = false;
   bool bins = false, bins_of_base = false;
   core::Scale scale{};  // of the scaled law
@@ -200,10 +201,9 @@ struct Storage {
 
   __device__ core::Rule& rule() { return *reinterpret_cast<core::Rule*>(rule_bytes); }
 
-  // Makes what `rule_of` returns the rule that all threads see.
+  // Makes what `rule_of` returns the rule that all threads see. None may still read the last one.
   template <class RuleOf>
   __device__ void set_rule(RuleOf rule_of) {
-    block::sync();
     if (block::thread() == 0) rule() = rule_of();
     block::sync();
   }

@@ -15,5 +15,6 @@ constexpr int kGradientsPerThread = 4;     // of a row of gradients
 constexpr int kChainThreads = 256;         // in a block that runs chains
 constexpr int kWarpRow = 1024;             // outcomes of a row that a warp tilts
 constexpr int kEntryThreads = 128;         // where a thread or a warp works alone
+constexpr int kFilterThreads = 64;         // in a block that resamples a filter
 
 }  // namespace aligndec::cuda

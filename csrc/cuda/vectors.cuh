@@ -1,15 +1,13 @@
 // Logits of the three types: one at a time, and 16 bytes at a time.
 #pragma once
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <cmath>
 #include <cstdint>
 
 #include "core/hd.h"
 #include "cuda/block.cuh"
 #include "launch/adaptor_step.h"
+#include "launch/half.h"
 
 namespace aligndec::cuda {
 

@@ -41,7 +41,8 @@ struct StateRef {
   bool strict;  // commit nothing when a row is bad
 };
 
-// The nine fields of a Step, each [count]; cut [4, count] and mass [2, count] where wanted.
+// The nine fields of a Step, each [count]; cut [7, count] (core::CutRecord) and mass [2, count]
+// where wanted.
 struct StepFields {
   int64_t* token;
   double *log_p, *log_q, *log_z, *log_kept, *entropy, *kl;
@@ -84,7 +85,7 @@ struct BackwardArgs {
   int64_t count, vocab;
   const int64_t *tokens, *row_of, *status;
   const double *grad_log_p, *grad_log_q, *grad_log_z;
-  const double* cut;  // [4, count]
+  const double* cut;  // core::CutRecord, [7, count]
   void* grad_logits;
 };
 

@@ -6,6 +6,7 @@
 
 #include "core/adaptor_rules.h"
 #include "core/books.h"
+#include "core/gradient.h"
 #include "core/mirostat.h"
 #include "core/state.h"
 #include "launch/adaptor_step.h"
@@ -18,10 +19,22 @@ ALIGNDEC_HD uint64_t entry_bits(const StepArgs& args, int64_t i) {
   return bits_of_entry(args.bits, i, core::Stream::kToken, length);
 }
 
-// The rule of entry i, with its string's own threshold if it has one.
+// Whether xtc's coin of entry i comes up: r < floor(chance 2^64), always at 1. A given token's coin
+// is given with it, as a chance of 0 or 1.
+ALIGNDEC_HD bool xtc_coin(const StepArgs& args, double chance, int64_t i) {
+  if (!(chance > 0.0) || chance >= 1.0 || args.tokens) return chance >= 1.0;
+  BitSource source = args.bits;
+  source.uniforms = nullptr;  // they replace the bits of the draw alone
+  const int64_t* length = args.state.sums ? args.state.length : nullptr;
+  return bits_of_entry(source, i, core::Stream::kXtc, length) < core::bits_from_uniform(chance);
+}
+
+// The rule of entry i, with its string's own threshold if it has one, and its coin.
 ALIGNDEC_HD core::Rule entry_rule(const StepArgs& args, int64_t i) {
   const double* mu = args.state.sums ? args.state.sums + core::kSums * args.count + i : nullptr;
-  return core::string_rule(args.batch.params + i * args.batch.params_stride, mu);
+  core::Rule rule = core::string_rule(args.batch.params + i * args.batch.params_stride, mu);
+  rule.xtc = xtc_coin(args, rule.xtc_chance, i);
+  return rule;
 }
 
 // Writes entry i of every field.
@@ -38,11 +51,12 @@ ALIGNDEC_HD void write_fields(const StepFields& out, int64_t i, int64_t token,
   out.status[i] = status;
 }
 
-ALIGNDEC_HD void write_extras(const StepFields& out, int64_t count, int64_t i, double low,
-                              double high, double l1, double lc, uint64_t all, uint64_t kept) {
+ALIGNDEC_HD void write_extras(const StepFields& out, int64_t count, int64_t i,
+                              const core::CutRecord& cut, uint64_t all, uint64_t kept) {
   if (out.cut) {
-    const double values[] = {low, high, l1, lc};
-    for (int f = 0; f < 4; ++f) out.cut[f * count + i] = values[f];
+    const double values[] = {cut.low, cut.high, cut.log_base, cut.log_kept,
+                             cut.tau, cut.mean, cut.entropy};
+    for (int f = 0; f < core::CutRecord::kRows; ++f) out.cut[f * count + i] = values[f];
   }
   if (out.mass) {
     out.mass[i] = static_cast<int64_t>(all);
@@ -55,7 +69,7 @@ ALIGNDEC_HD void write_empty(const StepFields& out, int64_t count, int64_t i, in
                              int64_t status, double value) {
   const double floats[] = {value, value, value, value, value, value};
   write_fields(out, i, token, floats, 0, status);
-  write_extras(out, count, i, value, value, value, value, 0, 0);
+  write_extras(out, count, i, {value, value, value, value, value, value, value}, 0, 0);
 }
 ALIGNDEC_HD void write_bad(const StepFields& out, int64_t count, int64_t i, int64_t status) {
   write_empty(out, count, i, -1, status, NAN);
@@ -76,8 +90,10 @@ ALIGNDEC_HD void write_token(const core::RowMasses& r, const core::Rule& rule,
                            books.kl};
   write_fields(out, i, token, floats, r.n_kept, kept ? core::kOk : core::kOutside);
   const double lc = rule.greedy() ? 0.0 : books.kept_log_sum + r.kept_top / rule.tau;
-  write_extras(out, count, i, r.low, r.high, books.base_log_sum + r.top, lc, r.scaled,
-               r.kept_units);
+  write_extras(out, count, i,
+               {r.low, r.high, books.base_log_sum + r.top, lc, rule.tau,
+                core::mean_of_kept(r, rule.tau), books.entropy},
+               r.scaled, r.kept_units);
 }
 
 // Adds entry i to its running sums.

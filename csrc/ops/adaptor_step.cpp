@@ -1,9 +1,7 @@
 // The ops of the fused step: checks, allocation and launch.
 #include "ops/adaptor_step.h"
 
-#include <ATen/ops/empty.h>
-
-#include "core/adaptor_rules.h"
+#include "core/gradient.h"
 #include "core/state.h"
 #include "device.h"
 #include "launch/adaptor_step.h"
@@ -12,33 +10,31 @@
 namespace aligndec {
 namespace {
 
-using OptionalTensor = std::optional<Tensor>;
-
 // `entries` rows of parameters are wanted: one for all, or one each.
 RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
                    const OptionalTensor& allowed, int64_t valid_vocab, int64_t entries) {
   check_logits(op, logits);
   const int64_t rows = logits.size(0), vocab = logits.size(1);
-  TORCH_CHECK_VALUE(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
-                    vocab, "], got ", valid_vocab);
-  TORCH_CHECK_VALUE(params.scalar_type() == at::kDouble && params.dim() == 2 &&
-                        (params.size(0) == 1 || params.size(0) == entries) &&
-                        params.size(1) == core::kRuleColumns && params.is_contiguous() &&
-                        params.device() == logits.device(),
-                    op, ": params must be a contiguous float64 [1 or ", entries, ", ",
-                    core::kRuleColumns, "], got ", params.sizes());
+  ALIGNDEC_CHECK(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
+                 vocab, "], got ", valid_vocab);
+  ALIGNDEC_CHECK(params.scalar_type() == ScalarType::Double && params.dim() == 2 &&
+                     (params.size(0) == 1 || params.size(0) == entries) &&
+                     params.size(1) == core::kRuleColumns && params.is_contiguous() &&
+                     params.device() == logits.device(),
+                 op, ": params must be a contiguous float64 [1 or ", entries, ", ",
+                 core::kRuleColumns, "], got ", params.sizes());
   RowBatch batch = batch_of_logits(op, logits, valid_vocab);
   batch.params = params.const_data_ptr<double>();
   batch.params_stride = params.size(0) == 1 ? 0 : core::kRuleColumns;
   if (allowed) {
-    const bool bits = allowed->scalar_type() == at::kInt;
+    const bool bits = allowed->scalar_type() == ScalarType::Int;
     const int64_t width = bits ? (vocab + 31) / 32 : vocab;
-    TORCH_CHECK_VALUE((bits || allowed->scalar_type() == at::kBool) && allowed->dim() == 2 &&
-                          (allowed->size(0) == 1 || allowed->size(0) == rows) &&
-                          allowed->size(1) == width && (width <= 1 || allowed->stride(1) == 1) &&
-                          allowed->device() == logits.device(),
-                      op, ": allowed must be bool [R, V] or int32 [R, ceil(V/32)], got ",
-                      c10::toString(allowed->scalar_type()), " ", allowed->sizes());
+    ALIGNDEC_CHECK((bits || allowed->scalar_type() == ScalarType::Bool) && allowed->dim() == 2 &&
+                       (allowed->size(0) == 1 || allowed->size(0) == rows) &&
+                       allowed->size(1) == width && (width <= 1 || allowed->stride(1) == 1) &&
+                       allowed->device() == logits.device(),
+                   op, ": allowed must be bool [R, V] or int32 [R, ceil(V/32)], got ",
+                   allowed->scalar_type(), " ", allowed->sizes());
     const int64_t stride = allowed->size(0) == 1 ? 0 : allowed->stride(0);
     if (bits) {
       batch.allowed_bits = reinterpret_cast<const uint32_t*>(allowed->const_data_ptr<int32_t>());
@@ -55,12 +51,10 @@ RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
 struct Fields {
   Tensor token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status;
 
-  Fields(at::IntArrayRef shape, const Tensor& logits) {
-    const auto whole = logits.options().dtype(at::kLong),
-               real = logits.options().dtype(at::kDouble);
-    for (Tensor* t : {&token, &n_kept, &status}) *t = at::empty(shape, whole);
+  Fields(IntArrayRef shape, const Tensor& logits) {
+    for (Tensor* t : {&token, &n_kept, &status}) *t = empty(shape, ScalarType::Long, logits);
     for (Tensor* t : {&log_p, &log_q, &log_z, &log_kept, &entropy, &kl})
-      *t = at::empty(shape, real);
+      *t = empty(shape, ScalarType::Double, logits);
   }
   StepFields pointers() const {
     const auto real = [](const Tensor& t) { return t.mutable_data_ptr<double>(); };
@@ -87,23 +81,22 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   StepArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, rows);
   args.count = rows;
-  check_vector(kOp, "tokens", tokens, at::kLong, rows, logits);
-  check_vector(kOp, "seeds", seeds, at::kLong, rows, logits);
-  check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, rows, logits);
-  check_vector(kOp, "positions", positions, at::kLong, rows, logits);
-  check_vector(kOp, "uniforms", uniforms, at::kDouble, rows, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
+  check_vector(kOp, "seeds", seeds, ScalarType::Long, rows, logits);
+  check_vector(kOp, "sequence_ids", sequence_ids, ScalarType::Long, rows, logits);
+  check_vector(kOp, "positions", positions, ScalarType::Long, rows, logits);
+  check_vector(kOp, "uniforms", uniforms, ScalarType::Double, rows, logits);
   args.tokens = const_data_or_null<int64_t>(tokens);
   args.bits = {
       const_data_or_null<double>(uniforms),      const_data_or_null<int64_t>(seeds),     seed,
       const_data_or_null<int64_t>(sequence_ids), const_data_or_null<int64_t>(positions), position};
   args.state.pad = pad;
   if (sums) {
-    TORCH_CHECK_VALUE(length && finished, kOp,
-                      ": sums, length and finished must be given together");
+    ALIGNDEC_CHECK(length && finished, kOp, ": sums, length and finished must be given together");
     check_doubles(kOp, "sums", *sums, {core::kStateRows, rows}, logits);
-    check_vector(kOp, "length", length, at::kLong, rows, logits);
-    check_vector(kOp, "finished", finished, at::kBool, rows, logits);
-    if (eos) check_vector(kOp, "eos", eos, at::kLong, eos->numel(), logits);
+    check_vector(kOp, "length", length, ScalarType::Long, rows, logits);
+    check_vector(kOp, "finished", finished, ScalarType::Bool, rows, logits);
+    if (eos) check_vector(kOp, "eos", eos, ScalarType::Long, eos->numel(), logits);
     args.state = {data_or_null<double>(sums),
                   data_or_null<int64_t>(length),
                   data_or_null<bool>(finished),
@@ -126,13 +119,13 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   StepArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
   args.count = count;
-  check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
-  check_vector(kOp, "rows", rows, at::kLong, count, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
+  check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   const Fields fields({count}, logits);
-  const Tensor cut = at::empty({4, count}, logits.options().dtype(at::kDouble));
-  const Tensor mass = at::empty({2, count}, logits.options().dtype(at::kLong));
+  const Tensor cut = empty({core::CutRecord::kRows, count}, ScalarType::Double, logits);
+  const Tensor mass = empty({2, count}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
@@ -147,10 +140,10 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
   GridArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, adaptors);
   args.adaptors = adaptors;
-  check_vector(kOp, "tokens", tokens, at::kLong, rows, logits);
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   const Fields fields({adaptors, rows}, logits);
-  const Tensor mass = at::empty({2, adaptors, rows}, logits.options().dtype(at::kLong));
+  const Tensor mass = empty({2, adaptors, rows}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
   launch<cpu::launch_adaptor_grid, cuda::launch_adaptor_grid>(logits, args);
@@ -161,7 +154,7 @@ Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTe
                     int64_t valid_vocab) {
   MaskArgs args{};
   args.batch = row_batch("adaptor_mask", logits, params, allowed, valid_vocab, logits.size(0));
-  const Tensor mask = at::empty(logits.sizes(), logits.options().dtype(at::kBool));
+  const Tensor mask = empty(logits.sizes(), ScalarType::Bool, logits);
   args.mask = mask.mutable_data_ptr<bool>();
   args.vocab = logits.size(1);
   launch<cpu::launch_adaptor_mask, cuda::launch_adaptor_mask>(logits, args);
@@ -179,14 +172,15 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
   args.count = count;
   args.vocab = logits.size(1);
-  check_vector(kOp, "tokens", tokens, at::kLong, rows ? count : logits.size(0), logits);
-  check_vector(kOp, "rows", rows, at::kLong, count, logits);
-  check_vector(kOp, "status", status, at::kLong, count, logits);
-  check_doubles(kOp, "cut", cut, {4, count}, logits);
-  const Tensor heads[] = {grad_log_p.contiguous(), grad_log_q.contiguous(),
-                          grad_log_z.contiguous()};
+  check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
+  check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
+  check_vector(kOp, "status", status, ScalarType::Long, count, logits);
+  check_doubles(kOp, "cut", cut, {core::CutRecord::kRows, count}, logits);
+  const Tensor heads[] = {as_contiguous(grad_log_p), as_contiguous(grad_log_q),
+                          as_contiguous(grad_log_z)};
   const char* const names[] = {"grad_log_p", "grad_log_q", "grad_log_z"};
-  for (int i = 0; i < 3; ++i) check_vector(kOp, names[i], heads[i], at::kDouble, count, logits);
+  for (int i = 0; i < 3; ++i)
+    check_vector(kOp, names[i], heads[i], ScalarType::Double, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   args.status = status.const_data_ptr<int64_t>();
@@ -194,7 +188,7 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.grad_log_q = heads[1].const_data_ptr<double>();
   args.grad_log_z = heads[2].const_data_ptr<double>();
   args.cut = cut.const_data_ptr<double>();
-  const Tensor grad = at::empty(logits.sizes(), logits.options());
+  const Tensor grad = empty(logits.sizes(), logits.scalar_type(), logits);
   args.grad_logits = grad.mutable_data_ptr();
   launch<cpu::launch_adaptor_score_backward, cuda::launch_adaptor_score_backward>(logits, args);
   return grad;

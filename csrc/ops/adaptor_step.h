@@ -1,40 +1,34 @@
-// The wrappers that bindings.cpp registers; the schemas stand in aligndec/_adaptor_ops.py.
+// The wrappers that library.cpp registers; the schemas stand in aligndec/_adaptor_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <optional>
-#include <tuple>
+#include "tensor.h"
 
 namespace aligndec {
 
-using StepTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
-                               at::Tensor, at::Tensor, at::Tensor, at::Tensor>;
-using GridTensors = decltype(std::tuple_cat(StepTensors{}, std::tuple<at::Tensor>{}));
-using ScoreTensors = decltype(std::tuple_cat(StepTensors{}, std::tuple<at::Tensor, at::Tensor>{}));
+using StepTensors =
+    std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+using GridTensors = decltype(std::tuple_cat(StepTensors{}, std::tuple<Tensor>{}));
+using ScoreTensors = decltype(std::tuple_cat(StepTensors{}, std::tuple<Tensor, Tensor>{}));
 
-StepTensors adaptor_step(
-    const at::Tensor& logits, const at::Tensor& params, const std::optional<at::Tensor>& allowed,
-    int64_t valid_vocab, const std::optional<at::Tensor>& tokens, int64_t seed,
-    const std::optional<at::Tensor>& seeds, const std::optional<at::Tensor>& sequence_ids,
-    int64_t position, const std::optional<at::Tensor>& positions,
-    const std::optional<at::Tensor>& uniforms, const std::optional<at::Tensor>& sums,
-    const std::optional<at::Tensor>& length, const std::optional<at::Tensor>& finished,
-    const std::optional<at::Tensor>& eos, int64_t pad, bool strict);
-ScoreTensors adaptor_score(const at::Tensor& logits, const at::Tensor& params,
-                           const std::optional<at::Tensor>& allowed, int64_t valid_vocab,
-                           const at::Tensor& tokens, const std::optional<at::Tensor>& rows);
-GridTensors adaptor_grid(const at::Tensor& logits, const at::Tensor& params,
-                         const std::optional<at::Tensor>& allowed, int64_t valid_vocab,
-                         const at::Tensor& tokens);
-at::Tensor adaptor_mask(const at::Tensor& logits, const at::Tensor& params,
-                        const std::optional<at::Tensor>& allowed, int64_t valid_vocab);
+StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                         int64_t valid_vocab, const OptionalTensor& tokens, int64_t seed,
+                         const OptionalTensor& seeds, const OptionalTensor& sequence_ids,
+                         int64_t position, const OptionalTensor& positions,
+                         const OptionalTensor& uniforms, const OptionalTensor& sums,
+                         const OptionalTensor& length, const OptionalTensor& finished,
+                         const OptionalTensor& eos, int64_t pad, bool strict);
+ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
+                           const OptionalTensor& allowed, int64_t valid_vocab, const Tensor& tokens,
+                           const OptionalTensor& rows);
+GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                         int64_t valid_vocab, const Tensor& tokens);
+Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
+                    int64_t valid_vocab);
 
-at::Tensor adaptor_score_backward(const at::Tensor& grad_log_p, const at::Tensor& grad_log_q,
-                                  const at::Tensor& grad_log_z, const at::Tensor& logits,
-                                  const at::Tensor& params,
-                                  const std::optional<at::Tensor>& allowed, int64_t valid_vocab,
-                                  const at::Tensor& tokens, const std::optional<at::Tensor>& rows,
-                                  const at::Tensor& cut, const at::Tensor& status);
+Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q,
+                              const Tensor& grad_log_z, const Tensor& logits, const Tensor& params,
+                              const OptionalTensor& allowed, int64_t valid_vocab,
+                              const Tensor& tokens, const OptionalTensor& rows, const Tensor& cut,
+                              const Tensor& status);
 
 }  // namespace aligndec

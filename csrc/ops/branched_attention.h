@@ -1,16 +1,13 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_attention_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_attention_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <optional>
+#include "tensor.h"
 
 namespace aligndec {
 
-at::Tensor branched_attention(const at::Tensor& query, const at::Tensor& prefix_keys,
-                              const at::Tensor& prefix_values, const at::Tensor& keys,
-                              const at::Tensor& values, const at::Tensor& order,
-                              const at::Tensor& start, const std::optional<at::Tensor>& mask,
-                              double scale);
+Tensor branched_attention(const Tensor& query, const Tensor& prefix_keys,
+                          const Tensor& prefix_values, const Tensor& keys, const Tensor& values,
+                          const Tensor& order, const Tensor& start, const OptionalTensor& mask,
+                          double scale);
 
 }  // namespace aligndec

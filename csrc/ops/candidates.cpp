@@ -1,8 +1,6 @@
 // The k most probable tokens: checks, allocation and launch.
 #include "ops/candidates.h"
 
-#include <ATen/ops/empty.h>
-
 #include "device.h"
 #include "launch/candidates.h"
 #include "ops/logits.h"
@@ -13,13 +11,13 @@ std::tuple<Tensor, Tensor, Tensor> candidates(const Tensor& logits, int64_t k,
                                               int64_t valid_vocab) {
   constexpr const char* kOp = "candidates";
   check_logits(kOp, logits);
-  TORCH_CHECK_VALUE(1 <= k && k <= valid_vocab && valid_vocab <= logits.size(1), kOp,
-                    ": k must be in [1, valid_vocab] and valid_vocab in [1, ", logits.size(1),
-                    "], got ", k, " and ", valid_vocab);
+  ALIGNDEC_CHECK(1 <= k && k <= valid_vocab && valid_vocab <= logits.size(1), kOp,
+                 ": k must be in [1, valid_vocab] and valid_vocab in [1, ", logits.size(1),
+                 "], got ", k, " and ", valid_vocab);
   const int64_t rows = logits.size(0);
-  const Tensor token = at::empty({rows, k}, logits.options().dtype(at::kLong));
-  const Tensor log_p = at::empty({rows, k}, logits.options().dtype(at::kDouble));
-  const Tensor status = at::empty({rows}, token.options());
+  const Tensor token = empty({rows, k}, ScalarType::Long, logits);
+  const Tensor log_p = empty({rows, k}, ScalarType::Double, logits);
+  const Tensor status = empty({rows}, ScalarType::Long, logits);
   CandidatesArgs args{};
   args.batch = batch_of_logits(kOp, logits, valid_vocab);
   args.k = k;

@@ -1,13 +1,10 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_tq_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_tq_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <tuple>
+#include "tensor.h"
 
 namespace aligndec {
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> candidates(const at::Tensor& logits, int64_t k,
-                                                          int64_t valid_vocab);
+std::tuple<Tensor, Tensor, Tensor> candidates(const Tensor& logits, int64_t k, int64_t valid_vocab);
 
 }  // namespace aligndec

@@ -1,10 +1,10 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_tq_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_tq_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include "tensor.h"
 
 namespace aligndec {
 
-at::Tensor combine_logits(at::TensorList logits, at::ArrayRef<double> weights);
+Tensor combine_logits(const std::vector<Tensor>& logits, const std::vector<double>& weights);
 
 }  // namespace aligndec

@@ -1,8 +1,6 @@
 // Independence Metropolis-Hastings over given log-weights: checks, allocation and launch.
 #include "ops/imh_chain.h"
 
-#include <ATen/ops/empty.h>
-
 #include "checks.h"
 #include "device.h"
 #include "launch/imh_chain.h"
@@ -10,19 +8,19 @@
 namespace aligndec {
 
 std::tuple<Tensor, Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
-                                             const std::optional<Tensor>& sequence_ids,
-                                             const std::optional<Tensor>& uniforms) {
+                                             const OptionalTensor& sequence_ids,
+                                             const OptionalTensor& uniforms) {
   constexpr const char* kOp = "imh_chain";
-  TORCH_CHECK_VALUE(log_weight.scalar_type() == at::kDouble && log_weight.dim() == 2 &&
-                        log_weight.size(1) >= 1 && log_weight.is_contiguous(),
-                    kOp, ": log_weight must be a contiguous float64 [C, N >= 1], got ",
-                    c10::toString(log_weight.scalar_type()), " ", log_weight.sizes());
+  ALIGNDEC_CHECK(log_weight.scalar_type() == ScalarType::Double && log_weight.dim() == 2 &&
+                     log_weight.size(1) >= 1 && log_weight.is_contiguous(),
+                 kOp, ": log_weight must be a contiguous float64 [C, N >= 1], got ",
+                 log_weight.scalar_type(), " ", log_weight.sizes());
   if (uniforms) check_doubles(kOp, "uniforms", *uniforms, log_weight.sizes(), log_weight);
   const int64_t chains = log_weight.size(0);
-  check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, chains, log_weight);
-  const Tensor index = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kLong));
-  const Tensor accepted = at::empty(log_weight.sizes(), log_weight.options().dtype(at::kBool));
-  const Tensor count = at::empty({chains}, index.options());
+  check_vector(kOp, "sequence_ids", sequence_ids, ScalarType::Long, chains, log_weight);
+  const Tensor index = empty(log_weight.sizes(), ScalarType::Long, log_weight);
+  const Tensor accepted = empty(log_weight.sizes(), ScalarType::Bool, log_weight);
+  const Tensor count = empty({chains}, ScalarType::Long, log_weight);
   ChainArgs args{};
   args.log_weight = log_weight.const_data_ptr<double>();
   args.chains = chains;

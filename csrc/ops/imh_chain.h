@@ -1,15 +1,12 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_imh_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_imh_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <optional>
-#include <tuple>
+#include "tensor.h"
 
 namespace aligndec {
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> imh_chain(
-    const at::Tensor& log_weight, int64_t seed, const std::optional<at::Tensor>& sequence_ids,
-    const std::optional<at::Tensor>& uniforms);
+std::tuple<Tensor, Tensor, Tensor> imh_chain(const Tensor& log_weight, int64_t seed,
+                                             const OptionalTensor& sequence_ids,
+                                             const OptionalTensor& uniforms);
 
 }  // namespace aligndec

@@ -1,14 +1,12 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_imh_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_imh_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <tuple>
+#include "tensor.h"
 
 namespace aligndec {
 
-std::tuple<at::Tensor, at::Tensor> imh_resample(const at::Tensor& log_weight,
-                                                const at::Tensor& values, int64_t n_chains,
-                                                int64_t n_steps, int64_t burn_in, int64_t seed);
+std::tuple<Tensor, Tensor> imh_resample(const Tensor& log_weight, const Tensor& values,
+                                        int64_t n_chains, int64_t n_steps, int64_t burn_in,
+                                        int64_t seed);
 
 }  // namespace aligndec

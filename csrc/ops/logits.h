@@ -8,25 +8,25 @@ namespace aligndec {
 
 inline LogitType logit_type(const char* op, const Tensor& logits) {
   switch (logits.scalar_type()) {
-    case at::kFloat:
+    case ScalarType::Float:
       return LogitType::kFloat;
-    case at::kHalf:
+    case ScalarType::Half:
       return LogitType::kHalf;
-    case at::kBFloat16:
+    case ScalarType::BFloat16:
       return LogitType::kBFloat16;
     default:
-      TORCH_CHECK_TYPE(false, op, ": logits must be float32, float16 or bfloat16, got ",
-                       c10::toString(logits.scalar_type()));
+      ALIGNDEC_CHECK(false, op, ": logits must be float32, float16 or bfloat16, got ",
+                     logits.scalar_type());
   }
 }
 
 // Rows of consecutive logits, V <= 2^20.
 inline void check_logits(const char* op, const Tensor& logits) {
-  TORCH_CHECK_VALUE(logits.dim() == 2 && (logits.size(1) <= 1 || logits.stride(1) == 1), op,
-                    ": logits must be [R, V] with stride 1 in V, got ", logits.sizes(),
-                    " with strides ", logits.strides());
-  TORCH_CHECK_VALUE(logits.size(1) <= int64_t{1} << 20, op, ": logits must have V <= 2^20, got ",
-                    logits.size(1));
+  ALIGNDEC_CHECK(logits.dim() == 2 && (logits.size(1) <= 1 || logits.stride(1) == 1), op,
+                 ": logits must be [R, V] with stride 1 in V, got ", logits.sizes(),
+                 " with strides ", logits.strides());
+  ALIGNDEC_CHECK(logits.size(1) <= int64_t{1} << 20, op, ": logits must have V <= 2^20, got ",
+                 logits.size(1));
 }
 
 // The first n ids of checked logits, without mask and parameters.

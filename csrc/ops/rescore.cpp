@@ -1,8 +1,6 @@
 // The choice among candidates: checks, allocation and launch.
 #include "ops/rescore.h"
 
-#include <ATen/ops/empty.h>
-
 #include "checks.h"
 #include "device.h"
 #include "launch/rescore.h"
@@ -11,24 +9,24 @@ namespace aligndec {
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> rescore(const Tensor& log_p, const Tensor& value,
                                                    const Tensor& alpha, bool greedy, int64_t seed,
-                                                   const std::optional<Tensor>& sequence_ids,
+                                                   const OptionalTensor& sequence_ids,
                                                    int64_t position,
-                                                   const std::optional<Tensor>& positions,
-                                                   const std::optional<Tensor>& uniforms) {
+                                                   const OptionalTensor& positions,
+                                                   const OptionalTensor& uniforms) {
   constexpr const char* kOp = "rescore";
-  TORCH_CHECK_VALUE(log_p.dim() == 2 && log_p.size(1) >= 1, kOp,
-                    ": log_p must be [B, k >= 1], got ", log_p.sizes());
+  ALIGNDEC_CHECK(log_p.dim() == 2 && log_p.size(1) >= 1, kOp, ": log_p must be [B, k >= 1], got ",
+                 log_p.sizes());
   check_doubles(kOp, "log_p", log_p, log_p.sizes(), log_p);
   check_doubles(kOp, "value", value, log_p.sizes(), log_p);
   const int64_t rows = log_p.size(0), alphas = alpha.numel() == 1 ? 1 : rows;
-  check_vector(kOp, "alpha", alpha, at::kDouble, alphas, log_p);
-  check_vector(kOp, "sequence_ids", sequence_ids, at::kLong, rows, log_p);
-  check_vector(kOp, "positions", positions, at::kLong, rows, log_p);
-  check_vector(kOp, "uniforms", uniforms, at::kDouble, rows, log_p);
-  const Tensor index = at::empty({rows}, log_p.options().dtype(at::kLong));
-  const Tensor log_ref = at::empty({rows}, log_p.options());
-  const Tensor log_alg = at::empty({rows}, log_p.options());
-  const Tensor kl = at::empty({rows}, log_p.options());
+  check_vector(kOp, "alpha", alpha, ScalarType::Double, alphas, log_p);
+  check_vector(kOp, "sequence_ids", sequence_ids, ScalarType::Long, rows, log_p);
+  check_vector(kOp, "positions", positions, ScalarType::Long, rows, log_p);
+  check_vector(kOp, "uniforms", uniforms, ScalarType::Double, rows, log_p);
+  const Tensor index = empty({rows}, ScalarType::Long, log_p);
+  const Tensor log_ref = empty({rows}, ScalarType::Double, log_p);
+  const Tensor log_alg = empty({rows}, ScalarType::Double, log_p);
+  const Tensor kl = empty({rows}, ScalarType::Double, log_p);
   RescoreArgs args{};
   args.log_p = log_p.const_data_ptr<double>();
   args.value = value.const_data_ptr<double>();

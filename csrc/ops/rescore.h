@@ -1,16 +1,15 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_tq_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_tq_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <optional>
-#include <tuple>
+#include "tensor.h"
 
 namespace aligndec {
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> rescore(
-    const at::Tensor& log_p, const at::Tensor& value, const at::Tensor& alpha, bool greedy,
-    int64_t seed, const std::optional<at::Tensor>& sequence_ids, int64_t position,
-    const std::optional<at::Tensor>& positions, const std::optional<at::Tensor>& uniforms);
+std::tuple<Tensor, Tensor, Tensor, Tensor> rescore(const Tensor& log_p, const Tensor& value,
+                                                   const Tensor& alpha, bool greedy, int64_t seed,
+                                                   const OptionalTensor& sequence_ids,
+                                                   int64_t position,
+                                                   const OptionalTensor& positions,
+                                                   const OptionalTensor& uniforms);
 
 }  // namespace aligndec

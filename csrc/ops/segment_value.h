@@ -1,14 +1,11 @@
-// The wrapper that bindings.cpp registers; the schema stands in aligndec/_tq_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/_tq_ops.py.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <optional>
-#include <tuple>
+#include "tensor.h"
 
 namespace aligndec {
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> segment_value(
-    const at::Tensor& rewards, const std::optional<at::Tensor>& log_ratio, int64_t mode);
+std::tuple<Tensor, Tensor, Tensor> segment_value(const Tensor& rewards,
+                                                 const OptionalTensor& log_ratio, int64_t mode);
 
 }  // namespace aligndec

@@ -11,6 +11,7 @@
 #include "cuda/imh_resample.cu"
 #include "cuda/rescore.cu"
 #include "cuda/segment_value.cu"
+#include "cuda/smc_resample.cu"
 #include "cuda/tilt.cu"
 
 namespace {
@@ -54,6 +55,9 @@ int candidates(const aligndec::CandidatesArgs* args) { return run(cuda::launch_c
 int rescore(const aligndec::RescoreArgs* args) { return run(cuda::launch_rescore, args); }
 int segment_value(const aligndec::SegmentValueArgs* args) {
   return run(cuda::launch_segment_value, args);
+}
+int smc_resample(const aligndec::SmcResampleArgs* args) {
+  return run(cuda::launch_smc_resample, args);
 }
 int tilt_stats(const aligndec::TiltStatsArgs* args) { return run(cuda::launch_tilt_stats, args); }
 int tilt_solve(const aligndec::TiltSolveArgs* args) { return run(cuda::launch_tilt_solve, args); }

@@ -1,16 +1,17 @@
 // A GPU in one host thread: the names of csrc/cuda/block.cuh, so that the kernels' own source runs
 // under g++. Each device thread is a fiber; a group's blocks run side by side, groups one after the
-// other. In random order, a kernel that lacks a barrier gives other results.
+// other. In random order, a kernel that lacks a barrier may give other results; under
+// ThreadSanitizer its race is reported, in storage as in device memory, in a group as between
+// groups.
 //
 // Checked on the way: what fibers.h checks, and writes past the end of a block's storage. Storage
-// starts as garbage. Warps do not run in lock step.
+// is garbage at the start, and again when its block has ended. Warps do not run in lock step.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <random>
 
 #include "machine.h"
 
@@ -24,36 +25,30 @@ namespace aligndec::cuda::block {
 
 constexpr int kNoRoomForCluster = 912, kBadArgument = 1;
 
-inline int thread() { return team->thread(); }
-inline int threads() { return team->threads; }
+inline int thread() { return team().thread(); }
+inline int threads() { return team().threads; }
 inline int lane() { return thread() % kWarp; }
 inline int warp() { return thread() / kWarp; }
-inline int rank() { return team->block(); }
-inline int peers() { return team->peers; }
-inline int64_t group() { return team->group; }
-inline int64_t groups() { return team->shape.groups; }
-inline void sync_warp() { team->sync_warp(); }
-inline void sync() { team->sync_block(); }
-inline void sync_peers() { team->sync_group(); }
-inline unsigned char* storage() { return team->storage(rank()); }
+inline int rank() { return team().block(); }
+inline int peers() { return team().peers; }
+inline int64_t group() { return team().group; }
+inline int64_t groups() { return team().shape.groups; }
+inline void sync_warp() { team().sync_warp(); }
+inline void sync() { team().sync_block(); }
+inline void sync_peers() { team().sync_group(); }
+inline unsigned char* storage() { return team().storage(rank()); }
 template <class T>
 T* of_peer(T* mine, int peer) {
   const auto offset = reinterpret_cast<unsigned char*>(mine) - storage();
-  return reinterpret_cast<T*>(team->storage(peer) + offset);
+  return reinterpret_cast<T*>(team().storage(peer) + offset);
 }
+// Atomic, and no barrier.
 inline uint32_t add(uint32_t* word, uint32_t value) {
-  const uint32_t old = *word;
-  *word += value;
-  return old;
+  return __atomic_fetch_add(word, value, __ATOMIC_RELAXED);
 }
 template <class T>
 T from_lane(T value, int lane) {
-  static_assert(sizeof(T) <= Team::kSlotBytes);
-  std::memcpy(team->slot(thread() % kWarp), &value, sizeof(T));
-  sync_warp();
-  std::memcpy(&value, team->slot(lane), sizeof(T));
-  ++team->shuffles();
-  return value;
+  return team().from_lane(value, lane);
 }
 
 template <class Kernel>
@@ -62,12 +57,7 @@ int launch(const Shape& shape, const typename Kernel::Args& args, CUstream_st*) 
   ++machine.launches;
   machine.clusters += shape.peers > 1;
   if constexpr (requires { args.on_chip; }) machine.on_chip += args.on_chip;
-  std::mt19937_64 rng(machine.order);
-  for (int64_t group = 0; group < shape.groups; ++group) {
-    Team running(shape, Kernel::kThreads, group);
-    team = &running;
-    running.run([&] { Kernel::run(args); }, rng);
-  }
+  run_groups(shape, Kernel::kThreads, [&] { Kernel::run(args); });
   return 0;
 }
 

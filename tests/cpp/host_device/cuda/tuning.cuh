@@ -15,5 +15,6 @@ constexpr int kGradientsPerThread = 2;
 constexpr int kChainThreads = 96;
 constexpr int kWarpRow = 40;
 constexpr int kEntryThreads = 64;
+constexpr int kFilterThreads = 64;
 
 }  // namespace aligndec::cuda
