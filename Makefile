@@ -5,6 +5,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 TORCH := 2.13.0
+# Versions of everything else, the same tomorrow as today; `make PINS= test` takes what the registry gives.
+PINS ?= -c requirements/pinned.txt
+# `make test-latest` makes its own environment, anew each time.
+LATEST := .venv-latest
+TORCH_WANTED ?=
+WRITE ?= --write
 # What the CUDA kernels are compiled against where there is no GPU, and for which architectures.
 CUDA_TORCH := 2.11.0
 CUDA_ARCHITECTURES ?= 8.0;9.0
@@ -20,10 +26,10 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-asan lint format bench cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
+.PHONY: setup demo study test test-versions test-latest latest-run pin test-asan lint format bench cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
-demo study test test-asan: export OMP_WAIT_POLICY ?= passive
+demo study test test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
 
 setup: $(VENV)/extension.stamp
 
@@ -37,6 +43,25 @@ study: $(VENV)/extension.stamp $(VENV)/model.stamp
 
 test: $(VENV)/extension.stamp
 	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
+
+# The tests that touch transformers on old, middle and new versions, laid over the environment; the table is kept in
+# docs/versions.md. CELLS="--cell lowest" runs one, CELLS=--own also other Pythons and torches.
+test-versions: $(VENV)/extension.stamp
+	$(PY) tests/versions/matrix.py $(WRITE) $(CELLS)
+
+# What a new user gets today: an environment without pins, newest torch included, a short demo and the whole suite.
+test-latest:
+	rm -rf $(LATEST)
+	$(MAKE) VENV=$(LATEST) PINS= TORCH_WANTED=torch DEMO_OUT=$(LATEST)/demo PYTHON=$(PYTHON) latest-run
+
+latest-run: $(VENV)/extension.stamp $(VENV)/model.stamp
+	$(PY) -m pip list --disable-pip-version-check
+	$(PY) -m aligndec.cli demo --out $(DEMO_OUT) --draws 1 --max-new-tokens 8 --timing-tokens 0
+	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
+
+# Today's versions of everything, for the oldest Python and for those that get the newest; commit what it writes.
+pin: $(VENV)/torch.stamp
+	$(PY) .ci/pin.py --torch $(TORCH)
 
 # libstdc++ is preloaded too: the sanitizer's hook on exceptions must find it before torch brings its own.
 test-asan: build/asan.stamp
@@ -81,18 +106,19 @@ clean:
 
 $(VENV)/torch.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit("aligndec needs Python >= 3.10: make PYTHON=..." if sys.version_info < (3, 10) else 0)'
-	@if $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
+	@if test -z '$(TORCH_WANTED)' && $(PYTHON) -c 'import sys, torch; sys.exit(torch.__version__ < "2.10")' 2>/dev/null; \
 	then $(PYTHON) -m venv --clear --system-site-packages $(VENV); \
 	else $(PYTHON) -m venv --clear $(VENV); fi \
 	|| { echo "aligndec: no virtual environment (see above); Debian and Ubuntu need the package python3-venv" >&2; exit 1; }
-	@$(PY) -c 'import torch' 2>/dev/null || $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
+	@$(PY) -c 'import torch' 2>/dev/null || { test -n '$(TORCH_WANTED)' && $(PIP) '$(TORCH_WANTED)'; } \
+	|| $(PIP) 'torch==$(TORCH)+cpu' 2>/dev/null \
 	|| $(PIP) --index-url https://download.pytorch.org/whl/cpu 'torch==$(TORCH)' || $(PIP) 'torch==$(TORCH)'
 	@touch $@
 
 # The metadata and the path alone; the extension follows with its own objects, so that ninja can rebuild what changed.
-$(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
-	$(PIP) 'setuptools>=77' ninja 'pybind11>=2.13'
-	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[test]'
+$(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml requirements/pinned.txt
+	$(PIP) $(PINS) 'setuptools>=77' ninja 'pybind11>=2.13'
+	ALIGNDEC_NATIVE=0 $(PIP) $(PINS) --no-build-isolation -e '.[test]'
 	@touch $@
 
 $(VENV)/extension.stamp: $(VENV)/package.stamp setup.py $(SOURCES)
@@ -104,7 +130,7 @@ $(VENV)/model.stamp: $(VENV)/torch.stamp
 	@touch $@
 
 $(VENV)/lint.stamp $(VENV)/bench.stamp: $(VENV)/%.stamp: $(VENV)/package.stamp
-	ALIGNDEC_NATIVE=0 $(PIP) --no-build-isolation -e '.[$*]'
+	ALIGNDEC_NATIVE=0 $(PIP) $(PINS) --no-build-isolation -e '.[$*]'
 	@touch $@
 
 $(VENV)/cuda-torch-$(CUDA_TORCH).stamp: $(VENV)/torch.stamp

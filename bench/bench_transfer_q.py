@@ -28,6 +28,7 @@ import torch
 from inputs import PROMPTS, REAL
 from report import Load, Row
 
+from aligndec._hf_compat import cache_argument, new_cache
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.prompts import encode
@@ -85,7 +86,8 @@ class Public:
     @torch.no_grad()
     def __call__(self, prompt: list[int], tokens: int) -> list[int]:
         text: list[int] = []
-        out = self.model(input_ids=torch.tensor([prompt]), use_cache=True, logits_to_keep=1)
+        cache = {cache_argument(self.model): new_cache(self.model)}
+        out = self.model(input_ids=torch.tensor([prompt]), logits_to_keep=1, **cache)
         for _ in range(tokens):
             logits, order = out.logits[0, -1].topk(K)
             prefix = torch.tensor([prompt + text]).expand(K, -1)
@@ -96,11 +98,7 @@ class Public:
             texts = rolled[:, len(prompt) :].tolist()
             score = logits + WEIGHT * torch.tensor(self.reward([prompt] * K, texts))
             text.append(int(order[score.argmax()]))
-            out = self.model(
-                input_ids=torch.tensor([text[-1:]]),
-                past_key_values=out.past_key_values,
-                use_cache=True,
-            )
+            out = self.model(input_ids=torch.tensor([text[-1:]]), **cache)
         return text
 
 

@@ -12,6 +12,8 @@ import torch
 import aligndec as ad
 from aligndec import _ops
 
+pytest_plugins = ["third_party_warnings"]
+
 HAS_NATIVE = _ops.NATIVE
 
 

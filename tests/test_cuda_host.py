@@ -24,8 +24,11 @@ pytestmark = pytest.mark.usefixtures("native")
 
 
 def adaptors() -> list[ad.Adaptor]:
-    """Those that the CUDA kernels know: not yet p_less and top_h."""
-    return [a for a in cases.adaptors() if a.p_less == 0.0 and a.top_h == 0.0]
+    """All, with dynamic temperatures and coins."""
+    cuts = ({}, {"top_p": 0.9}, {"typical_p": 0.5, "cut_on": "base"}, {"top_h": 0.7})
+    every = [ad.Adaptor(dynamic_temperature=(0.5, 1.5, 1.5), **cut) for cut in cuts]
+    every += [ad.Adaptor(xtc=(0.05, chance), **cut) for chance in (0.5, 1.0) for cut in cuts[:3]]
+    return [*cases.adaptors(), *every]
 
 
 def check(actual: list[Tensor], expected: tuple[Tensor, ...]) -> None:

@@ -51,15 +51,18 @@ RECURRENT = ("Mamba", "FalconMamba", "Lfm2", "Bamba", "FalconH1")
 NO_STATES = "transformers {} has no cache that holds states: refused by name: {}"
 
 
-def wrapped(kind):
-    """An `HFCausalLM`; where the installed transformers has no cache for its states, a skip."""
+def tiny_or_skip(kind, seed=0):
+    """A tiny model; where the installed transformers has no cache for its states, a skip."""
+    model = tiny(kind, seed)
     if compat.keeps_states() or kind not in RECURRENT:
-        return HFCausalLM(tiny(kind))
-    with pytest.raises(
-        TypeError, match=rf"cache.* got .*{kind}ForCausalLM; .*FunctionLM"
-    ) as refusal:
-        HFCausalLM(tiny(kind))
-    pytest.skip(NO_STATES.format(transformers.__version__, refusal.value))
+        return model
+    with pytest.raises(TypeError, match=rf"cache.* got .*{kind}ForCausalLM; .*FunctionLM") as error:
+        HFCausalLM(model)
+    pytest.skip(NO_STATES.format(transformers.__version__, error.value))
+
+
+def wrapped(kind):
+    return HFCausalLM(tiny_or_skip(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)

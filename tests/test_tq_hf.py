@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_models_hf import V, tiny
+from test_models_hf import V, tiny, tiny_or_skip
 
 import aligndec as ad
 from aligndec import transfer_q as tq
@@ -49,7 +49,7 @@ OPTIONS = {
 def test_caches_batches_and_padding_change_no_token(kind: str, option: str) -> None:
     if kind != "Llama" and option not in ("greedy", "block"):
         pytest.skip("one kind of cache is enough for what only the rewards see")
-    model, options = tiny(kind), dict(OPTIONS[option])
+    model, options = tiny_or_skip(kind), dict(OPTIONS[option])
     second = dict(options)
     if "sft" in options:
         options["sft"] = tiny("Llama", 1)
@@ -97,7 +97,7 @@ def test_the_prefix_is_read_once() -> None:
 @pytest.mark.parametrize("length", [3, 40])  # short and long prefixes are kept in different ways
 @pytest.mark.parametrize("kind", ["Llama", "Mamba"])
 def test_every_string_may_end_with_bad_logits(kind: str, length: int) -> None:
-    model = tiny(kind)
+    model = tiny_or_skip(kind)
     torch.nn.init.constant_(model.get_output_embeddings().weight, torch.nan)
     decoder = tq.TransferQ(model, lambda prompts, texts: [0.0] * len(texts), k=3, rollout_tokens=2)
     for batch_size in (None, 1):
@@ -151,7 +151,7 @@ def test_official_choices_against_the_public_algorithm() -> None:
 def test_shared_prefixes_in_parts(kind: str) -> None:
     torch.manual_seed(1)
     prompts = [torch.randint(3, V, (n,)).tolist() for n in (40, 33, 36)]
-    decoder = tq.TransferQ(tiny(kind), reward, k=4, rollout_tokens=3, **SAMPLED)
+    decoder = tq.TransferQ(tiny_or_skip(kind), reward, k=4, rollout_tokens=3, **SAMPLED)
     run = {"max_new_tokens": 4, "num_return_sequences": 3}
     whole = decoder.generate(prompts, **run)
     for batch_size in (1, 2, 3, 7):

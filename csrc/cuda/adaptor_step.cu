@@ -38,10 +38,7 @@ struct RowKernel {
     const Row row(s, a.batch, row_id, args.on_chip);
     const bool good = s.seen.status() == core::kOk;
     while (good) {
-      s.set_rule([&] {
-        return task.rules > 0 ? core::Rule(a.batch.params + s.turn.rule * a.batch.params_stride)
-                              : entry_rule(a, s.turn.entry);
-      });
+      s.set_rule([&] { return rule_of(s, task); });
       cut_row(s, row);
       if (task.rules == 0) break;
       if (is_leader()) write(s, task, row_id, a.tokens[s.turn.entry]);
@@ -54,7 +51,7 @@ struct RowKernel {
       write_mask(s, task, row, row_id);
     } else if (good) {
       const int64_t y = a.tokens ? (block::rank() == 0 ? a.tokens[s.turn.entry] : -1)
-                                 : draw(s, row, target(s, task));
+                                 : draw(s, row, core::draw_target(s.random, s.masses.kept));
       if (thread() == 0 && y >= 0) write(s, task, row_id, y);
     } else if (is_leader()) {
       for (Turn turn = s.turn; turn.rule < rules_of(task); turn.rule += turn.step) {
@@ -83,10 +80,14 @@ struct RowKernel {
     return (a.state.sums && a.state.finished[entry]) || (a.tokens && a.tokens[entry] < 0);
   }
 
-  static __device__ uint64_t target(const Storage& s, const RowTask& task) {
-    // A greedy row draws nothing, and its first thread may already count the step.
-    const uint64_t r = s.masses.greedy_token < 0 ? entry_bits(task.step, s.turn.entry) : 0;
-    return core::draw_target(r, s.masses.kept);
+  // By one thread, and before all meet: once they have, a peer may already count the step.
+  static __device__ core::Rule rule_of(Storage& s, const RowTask& task) {
+    const StepArgs& a = task.step;
+    if (task.rules > 0) return core::Rule(a.batch.params + s.turn.rule * a.batch.params_stride);
+    if (!a.tokens && !task.mask) s.random = entry_bits(a, s.turn.entry);
+    core::Rule own = entry_rule(a, s.turn.entry);
+    own.xtc = own.xtc && !task.mask;  // a set is shown without the coin
+    return own;
   }
   static __device__ void write(Storage& s, const RowTask& task, int row_id, int64_t y) {
     const StepArgs& a = task.step;

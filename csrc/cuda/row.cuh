@@ -93,6 +93,15 @@ class Row {
     for_places(0, places(), thread(), kThreads, body, settle);
   }
 
+  // Calls body(x) for the logits in [low, high].
+  template <class Body>
+  __device__ void for_interval(float low, float high, Body body) const {
+    for_ids([&](int i) {
+      const float x = at(i);
+      if (x >= low && x <= high) body(x);
+    });
+  }
+
   // The slice in places [0, places()): in the order of ids, with some places that have none.
   __device__ int places() const { return on_chip_ ? padded_ : size; }
   __device__ float at_place(int place) const { return on_chip_ ? chip()[place] : load(place); }

@@ -4,6 +4,7 @@
 #include "core/draw.h"
 #include "cuda/row_prefix.cuh"
 #include "cuda/row_stages.cuh"
+#include "cuda/row_wide.cuh"
 
 namespace aligndec::cuda {
 
@@ -21,6 +22,9 @@ class Cutter {
   // Leaves the masses of the row under the rule in s.masses, and in s.mass_of_peer what each block
   // has of what is kept.
   __device__ __forceinline__ void run() {
+    if (rule_.dynamic()) temper();
+    if (thread() == 0) s_.plan = plan();
+    block::sync();
     weigh_row();
     core::Stage stage = plan_.set_known ? next_stage(rule_, plan_.first + 1, count()) : plan_.first;
     while (true) {
@@ -74,7 +78,11 @@ class Cutter {
 
   // What a stage keeps of what is left.
   __device__ __forceinline__ void narrow(core::Stage stage) {
+    if (stage == core::kTopH || stage == core::kXtc) return narrow_alone(stage);
     if (stage == core::kSigma) sum_gaps();
+    const double powers = stage == core::kPLess ? log_powers(s_, row_, plan_.law, low_, most_kept(),
+                                                             rule_.p_less)
+                                                : 0.0;
     const core::Survivors left{s_.kept.mass, s_.kept.entropy, most_kept(), s_.kept.count};
     Cut cut{{false, 0.0}, plan_.law, low_, high_, stage == core::kTopK, 0, 0};
     if (is_prefix(stage)) {
@@ -83,7 +91,7 @@ class Cutter {
                                  : core::ceil_scaled(stage == core::kTopP ? rule_.top_p : rule_.typical_p,
                                                      s_.kept.mass);
     } else {
-      const float low = core::float_at_least(threshold(stage, rule_, left, top(), s_.gaps));
+      const float low = core::float_at_least(threshold(stage, rule_, left, top(), s_.gaps, powers));
       if (low <= low_) return;
       cut.last = core::descending_key(low);
     }
@@ -96,6 +104,19 @@ class Cutter {
       if (thread() == 0) s_.known.bins = false;
       low_ = s_.logits.least;
       high_ = s_.logits.most;
+    }
+    known_ = kNothing;
+  }
+
+  // The stages that no bins serve.
+  __device__ __forceinline__ void narrow_alone(core::Stage stage) {
+    const float most = most_kept();
+    if (stage == core::kTopH) {
+      low_ = entropy_end(s_, row_, plan_.law, low_, most, rule_.top_h);
+    } else {
+      const core::Survivors left{s_.kept.mass, s_.kept.entropy, most, s_.kept.count};
+      const float least = core::float_at_least(core::xtc_cut(rule_, left, top()));
+      high_ = least_choice(s_, row_, low_, most, least);
     }
     known_ = kNothing;
   }
@@ -133,6 +154,7 @@ class Cutter {
   template <bool kWithEntropy, Over kOver, Binned kBinned, class Gap>
   __device__ void weigh_all(const Gap& gap, float low, cuda::Sums& total);
   __device__ void weigh_row();
+  __device__ void temper();
   __device__ void weigh_set();
   __device__ void bin_set(Binned what, const Distance& distance, bool around);
   __device__ void sum_gaps();

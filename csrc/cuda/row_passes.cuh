@@ -70,6 +70,7 @@ __device__ __forceinline__ void Cutter::weigh_row() {
       if (thread() == 0) s_.known.know_scaled(rule_.scale, entropy || !bins);
     }
   }
+  block::sync();  // some may still ask what is known
   if (thread() == 0) {
     s_.kept = plan_.set_known ? s_.both.set : plan_.decides_base ? s_.base : s_.scaled;
     s_.in_bins = s_.kept.mass;
@@ -78,6 +79,19 @@ __device__ __forceinline__ void Cutter::weigh_row() {
   block::sync();
   low_ = low;
   known_ = plan_.decides_base || s_.known.scaled_entropy ? kEntropy : kMass;
+}
+
+// Gives a rule of dynamic temperature that of the row.
+__device__ __forceinline__ void Cutter::temper() {
+  if (!s_.known.base)
+    weigh_all<true, Over::kRow, Binned::kNothing>(PlainGap{top()}, -FLT_MAX, s_.base);
+  block::sync();  // some may still ask for the old rule
+  if (thread() == 0) {
+    s_.known.base = true;
+    core::Rule& rule = s_.rule();
+    rule.set_temperature(core::row_temperature(rule, s_.base.mass, s_.base.entropy, count()));
+  }
+  block::sync();
 }
 
 // Weighs what is kept so far.

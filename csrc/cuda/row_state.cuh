@@ -8,6 +8,7 @@
 
 #include "core/adaptor_rules.h"
 #include "core/books.h"
+#include "core/logit.h"
 #include "core/split_mass.h"
 #include "cuda/group.cuh"
 
@@ -71,9 +72,23 @@ struct LogitRange {
   }
 };
 
+struct Choices {
+  int64_t count = 0;
+  float least = INFINITY;
+  __device__ void add(const Choices& o) {
+    count += o.count;
+    least = fminf(least, o.least);
+  }
+};
+
 struct Mass {
   uint64_t value = 0;
   __device__ void add(const Mass& o) { value += o.value; }
+};
+
+struct Wide {
+  core::u128 value = 0;
+  __device__ void add(const Wide& o) { value += o.value; }
 };
 
 struct LowestId {
@@ -120,6 +135,10 @@ struct Law {
   __device__ float gap(float x) const { return core::scaled_gap(x - top, scale); }
   __device__ uint64_t mass(float x) const {
     return core::mass_halves(core::scaled_weight(gap(x))).mass();
+  }
+  __device__ core::Weight weight(float x) const {
+    const float t = gap(x), scaled = core::scaled_weight(t);
+    return {core::mass_halves(scaled).mass(), core::entropy_halves(scaled, t).mass()};
   }
 };
 
@@ -168,6 +187,7 @@ struct Turn {
 struct Storage {
   Exchange exchange;
   Turn turn;
+  uint64_t random;  // bits of the draw
   Scan seen;
   Mass existing;      // number of tokens
   Sums base, scaled;  // all tokens, at temperature 1 and at that of the rule
@@ -175,6 +195,9 @@ struct Storage {
   Sums kept;  // the tokens that the stages so far keep
   RowAndSet both;
   core::GapMoments gaps;
+  Wide wide;
+  Choices choices;  // of xtc
+  double powers, power[kThreads];
   KeyRange range;
   LogitRange logits;
   LowestId lowest;
