@@ -1,7 +1,6 @@
 // The gradient of scored tokens on a GPU: a block for each tile of a row, which gathers what every
 // scored token of the row adds, in their order, and writes its tile once.
 #include "cuda/plan.cuh"
-#include "cuda/row_passes.cuh"
 #include "launch/gradient_entry.h"
 
 namespace aligndec::cuda {

@@ -59,6 +59,7 @@ __device__ void sum_of_warps(Exchange& e, T value, T& total) {
     if (block::lane() < block::peers())
       value = in_slot<T>(*block::of_peer(&e.of_block[e.phase], block::lane()));
     value = sum_of_warp(value);
+    block::sync_warp();  // all lanes have read the phase
     if (block::lane() == 0) {
       total = value;
       e.phase ^= 1;
@@ -90,6 +91,7 @@ __device__ void send_sum(Exchange& e, const T& value, T& total, Meanwhile meanwh
       each(block::lane(), part);
     }
     part = sum_of_warp(part);
+    block::sync_warp();  // all lanes have read the phase
     if (block::lane() == 0) {
       total = part;
       e.phase ^= 1;

@@ -1,7 +1,7 @@
 // How rows are shared out over the device.
 #pragma once
 
-#include "cuda/row.cuh"
+#include "cuda/row_scan.cuh"
 #include "launch/half.h"
 
 namespace aligndec::cuda {

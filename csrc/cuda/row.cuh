@@ -8,7 +8,7 @@
 #include "core/logit.h"
 #include "core/split_mass.h"
 #include "cuda/row_state.cuh"
-#include "cuda/vectors.cuh"
+#include "cuda/slice.cuh"
 #include "launch/adaptor_step.h"
 
 namespace aligndec::cuda {
@@ -19,63 +19,13 @@ __device__ inline float existing_logit(const RowBatch& batch, int64_t row, int64
   return logit_at(batch.logits, batch.type, row * batch.stride + id);
 }
 
-// How ids are shared out: a slice to each block, and of any range of a slice a stretch to each
-// warp, both in the order of ids and in units of warps.
-struct Slice {
-  static __host__ __device__ int64_t length(int64_t n, int peers) {
-    const int64_t each = (n + peers - 1) / peers;
-    return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
-  }
-  // What a slice takes on the chip: float32 of any type, so that no later pass converts; it keeps
-  // the place that the slice has between two multiples of 16 bytes.
-  static __host__ __device__ int64_t bytes(int64_t n, int peers) {
-    return (length(n, peers) + 2 * kMostInVector) * static_cast<int64_t>(sizeof(float));
-  }
-  static __device__ int stretch(int range) {
-    const int each = (range + kWarps - 1) / kWarps;
-    return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
-  }
-
-  // Calls body(i) for i in [begin, end): each warp has one stretch of it, in order.
-  template <class Body>
-  static __device__ void for_range(int begin, int end, Body body) {
-    const int length = stretch(end - begin), start = begin + block::warp() * length;
-    const int stop = start + length < end ? start + length : end;
-#pragma unroll 1
-    for (int i = start + block::lane(); i < stop; i += block::kWarp) body(i);
-  }
-};
-
 class Row {
  public:
   int first;  // id of the slice's first token
   int size;   // of the slice
 
-  // Also leaves what the group sees of the row in s.seen.
-  __device__ Row(Storage& s, const RowBatch& batch, int row, bool on_chip)
-      : batch_(batch), row_(row), on_chip_(on_chip) {
-    const auto n = static_cast<int>(batch.n);
-    const auto slice = static_cast<int>(Slice::length(n, block::peers()));
-    const int left = n - block::rank() * slice;
-    first = block::rank() * slice;
-    size = left < 0 ? 0 : left < slice ? left : slice;
-    Scan mine;
-    if (batch.type == LogitType::kFloat) mine = scan<float>();
-    if (batch.type == LogitType::kHalf) mine = scan<c10::Half>();
-    if (batch.type == LogitType::kBFloat16) mine = scan<c10::BFloat16>();
-    sum(s.exchange, mine, s.seen);
-    Mass existing;
-    if (s.seen.least > -INFINITY) {
-      if (thread() == 0) s.existing.value = static_cast<uint64_t>(batch.n);
-    } else if (s.seen.status() == core::kOk) {
-      for_logits(
-          [&](const auto& x) {
-            for (const float each : x) existing.value += each > -INFINITY;
-          },
-          [](int) {});
-      send_sum(s.exchange, existing, s.existing, [] {}, [](int, const Mass&) {});
-    }
-  }
+  // Looks at the row once, puts it on the chip, and leaves what the group sees of it in s.seen.
+  __device__ Row(Storage& s, const RowBatch& batch, int row, bool on_chip);
 
   // Logit i of the slice, -inf where no token exists.
   __device__ float at(int i) const { return on_chip_ ? chip()[lead_ + i] : load(i); }
@@ -168,66 +118,5 @@ class Row {
   const bool on_chip_;
   int lead_ = 0, padded_ = 0;  // on the chip: -inf before and after the slice
 };
-
-template <class T>
-__device__ Scan Row::scan() {
-  constexpr int kEach = kInVector<T>, kTogether = 4;
-  const T* const x = static_cast<const T*>(batch_.logits) + row_ * batch_.stride + first;
-  lead_ = static_cast<int>(reinterpret_cast<uintptr_t>(x) / sizeof(T) % kEach);
-  const int end = lead_ + size;
-  padded_ = (end + kEach - 1) / kEach * kEach;
-  float* const logits = chip();
-  const bool keep = on_chip_;
-  Scan mine;
-  const core::RowMask mask = mask_of_row(batch_, row_);
-  // One by one: a row with a mask, and the ends of any other.
-  const auto one = [&](int c) {
-    const int i = c - lead_;
-    const bool exists = i >= 0 && i < size;
-    const float value = exists && mask.allows(first + i) ? static_cast<float>(x[i]) : -INFINITY;
-    if (keep) logits[c] = value;
-    if (!exists) return;
-    if (!(value < INFINITY)) mine.bad = 1;
-    mine.top = fmaxf(mine.top, value);
-    mine.least = fminf(mine.least, value);
-  };
-  const bool single = batch_.allowed || batch_.allowed_bits;
-  const int from = single || size == 0 ? padded_ / kEach : (lead_ + kEach - 1) / kEach;
-  const int to = single || size == 0 ? from : end / kEach;
-  if (from >= to) {
-#pragma unroll 1
-    for (int c = thread(); c < padded_; c += kThreads) one(c);
-    return mine;
-  }
-  if (thread() < from * kEach) one(thread());
-  if (to * kEach + thread() < padded_) one(to * kEach + thread());
-  const auto* const vectors = reinterpret_cast<const Vector<T>*>(x - lead_);
-  // Loads go out together: a store between them would make each wait for the one before.
-  VectorExtent<T> extent;
-  const auto together = [&](int v, auto within) {
-    Vector<T> four[kTogether];
-#pragma unroll
-    for (int k = 0; k < kTogether; ++k)
-      if (within(v + k * kThreads)) four[k] = vectors[v + k * kThreads];
-#pragma unroll
-    for (int k = 0; k < kTogether; ++k) {
-      if (!within(v + k * kThreads)) continue;
-      extent.add(four[k]);
-      auto* const there = reinterpret_cast<Four*>(logits + (v + k * kThreads) * kEach);
-#pragma unroll
-      for (int part = 0; part < kEach / 4; ++part)
-        if (keep) there[part] = four[k].four(part);
-    }
-  };
-  int v = from + thread();
-  for (; v + (kTogether - 1) * kThreads < to; v += kTogether * kThreads)  // hot: scan
-    together(v, [](int) { return true; });
-  together(v, [to](int i) { return i < to; });
-  const float most = extent.most();
-  if (!(most < INFINITY)) mine.bad = 1;
-  mine.top = fmaxf(mine.top, most);
-  mine.least = fminf(mine.least, extent.least());
-  return mine;
-}
 
 }  // namespace aligndec::cuda

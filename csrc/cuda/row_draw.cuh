@@ -1,7 +1,7 @@
 // The inverse-CDF draw of one row.
 #pragma once
 
-#include "cuda/row_passes.cuh"
+#include "cuda/row_masses.cuh"
 
 namespace aligndec::cuda {
 

@@ -19,7 +19,7 @@ __device__ core::u128 wide_sum(Storage& s, const Row& row, const Law& law, float
 
 // The sum of (mass / 2^43)^order in the order of ids: powers by all threads, added up by one.
 __device__ inline double ordered_powers(Storage& s, const Row& row, const Law& law, float low,
-                                 float high, double order) {
+                                        float high, double order) {
   for (int peer = 0; peer < block::peers(); ++peer) {
     if (peer == block::rank()) {
       double total = peer == 0 ? 0.0 : *block::of_peer(&s.powers, peer - 1);
@@ -41,8 +41,8 @@ __device__ inline double ordered_powers(Storage& s, const Row& row, const Law& l
   return all;
 }
 
-__device__ inline double log_powers(Storage& s, const Row& row, const Law& law, float low, float high,
-                             double order) {
+__device__ inline double log_powers(Storage& s, const Row& row, const Law& law, float low,
+                                    float high, double order) {
   if (order != 2.0) return core::log_positive(ordered_powers(s, row, law, low, high, order));
   return core::log_squares(wide_sum(s, row, law, low, high,
                                     [](const core::Weight& w) { return core::squared(w.mass); }));
@@ -50,8 +50,8 @@ __device__ inline double log_powers(Storage& s, const Row& row, const Law& law, 
 
 // The least logit of the descending prefix of [low, high], which weighs s.kept, whose part of the
 // entropy is at most `share` of it; the first always stay. Both ends are logits of the row.
-__device__ inline float entropy_end(Storage& s, const Row& row, const Law& law, float low, float high,
-                             double share) {
+__device__ inline float entropy_end(Storage& s, const Row& row, const Law& law, float low,
+                                    float high, double share) {
   const core::EntropyTerms terms(s.kept.mass);
   const auto from = [&](float least) {
     return wide_sum(s, row, law, least, high,
@@ -72,7 +72,8 @@ __device__ inline float entropy_end(Storage& s, const Row& row, const Law& law, 
 }
 
 // The largest logit of [low, high] that xtc leaves, where the choices are those from `least` on.
-__device__ inline float least_choice(Storage& s, const Row& row, float low, float high, float least) {
+__device__ inline float least_choice(Storage& s, const Row& row, float low, float high,
+                                     float least) {
   Choices mine;
   row.for_interval(fmaxf(low, least), high, [&](float x) { mine.add({1, x}); });
   sum(s.exchange, mine, s.choices);

@@ -45,45 +45,6 @@ struct alignas(16) Vector {
   }
 };
 
-// Two half-precision numbers in a word: the larger ones (NaN if either is), the smaller ones.
-template <class T>
-__device__ uint32_t most_of_pairs(uint32_t a, uint32_t b) {
-#if defined(__CUDA_ARCH__)
-  uint32_t most;
-  if constexpr (std::is_same_v<T, c10::Half>)
-    asm("max.NaN.f16x2 %0, %1, %2;" : "=r"(most) : "r"(a), "r"(b));
-  else
-    asm("max.NaN.bf16x2 %0, %1, %2;" : "=r"(most) : "r"(a), "r"(b));
-  return most;
-#else
-  T x[2], y[2];
-  memcpy(x, &a, sizeof(a));
-  memcpy(y, &b, sizeof(b));
-  for (int k = 0; k < 2; ++k) x[k] = static_cast<T>(core::max_or_nan(x[k], y[k]));
-  memcpy(&a, x, sizeof(a));
-  return a;
-#endif
-}
-template <class T>
-__device__ uint32_t least_of_pairs(uint32_t a, uint32_t b) {
-#if defined(__CUDA_ARCH__)
-  uint32_t least;
-  if constexpr (std::is_same_v<T, c10::Half>)
-    asm("min.f16x2 %0, %1, %2;" : "=r"(least) : "r"(a), "r"(b));
-  else
-    asm("min.bf16x2 %0, %1, %2;" : "=r"(least) : "r"(a), "r"(b));
-  return least;
-#else
-  T x[2], y[2];
-  memcpy(x, &a, sizeof(a));
-  memcpy(y, &b, sizeof(b));
-  for (int k = 0; k < 2; ++k)
-    x[k] = static_cast<T>(fminf(static_cast<float>(x[k]), static_cast<float>(y[k])));
-  memcpy(&a, x, sizeof(a));
-  return a;
-#endif
-}
-
 // The largest (NaN if there is one) and the least of the logits of vectors.
 template <class T>
 struct VectorExtent {
@@ -97,10 +58,7 @@ struct VectorExtent {
   }
   __device__ void add(const Vector<T>& v) {
 #pragma unroll
-    for (const uint32_t word : v.word) {
-      most_pair = most_of_pairs<T>(most_pair, word);
-      least_pair = least_of_pairs<T>(least_pair, word);
-    }
+    for (const uint32_t word : v.word) block::widen_pairs<T>(least_pair, most_pair, word);
   }
   __device__ float most() const { return core::max_or_nan(part(most_pair, 0), part(most_pair, 1)); }
   __device__ float least() const { return fminf(part(least_pair, 0), part(least_pair, 1)); }

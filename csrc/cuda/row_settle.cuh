@@ -3,74 +3,9 @@
 // keys. Sums of integers only, so nothing depends on the order of threads.
 #pragma once
 
-#include "cuda/row_mass.cuh"
+#include "cuda/row_list.cuh"
 
 namespace aligndec::cuda {
-
-// The order in which a prefix takes tokens: the largest logit first, or the closest to a centre.
-struct Order {
-  bool closest;
-  double centre;
-
-  // Keys of closeness order as the doubles do whose bits they are.
-  __device__ uint64_t key(float x) const {
-    return closest ? core::bit_cast<uint64_t>(core::typical_key(centre, x))
-                   : core::descending_key(x);
-  }
-};
-
-// What a cut keeps of [low, high]: the tokens before which less than `limit` lies, each counted as
-// what it weighs or as one; where limit is 0, those up to the key `last`.
-struct Cut {
-  Order order;
-  Law law;
-  float low, high;
-  bool by_count;
-  uint64_t limit, last;
-
-  __device__ bool covers(float x) const { return x >= low && x <= high; }
-  __device__ uint64_t weight(float x) const { return by_count ? 1 : law.mass(x); }
-};
-
-// Lists the tokens of a bin and sums up what lies before it, for the block.
-template <bool kAround>
-__device__ __forceinline__ void list_bin(Storage& s, const Row& row, const Cut& cut,
-                                         const Distance& distance, int bin) {
-  const float wanted = core::kWhole + static_cast<float>(bin);
-  const float low = cut.low, high = cut.high;
-  LogitRange logits;
-  uint32_t count = 0;
-  row.for_logits(
-      [&](const auto& x) {
-        bool any = false;
-#pragma unroll
-        for (const float each : x) {
-          const float here = distance.bin<kAround>(each);
-          bool before = here < wanted;
-          if constexpr (kAround) {
-            before = before && each >= low && each <= high;
-            logits.least = fminf(logits.least, before ? each : INFINITY);
-            logits.most = fmaxf(logits.most, before ? each : -INFINITY);
-          }
-          count += before;
-          any |= here == wanted;
-        }
-        if (!any) return;
-#pragma unroll
-        for (const float each : x) {  // seldom: 0.25
-          if (distance.bin<kAround>(each) != wanted || !(each >= low && each <= high)) continue;
-          const uint32_t i = block::add(&s.list_size, 1u);
-          if (i < kList) s.list[i] = each;
-        }
-      },
-      [](int) {});
-  BeforeBin mine{share_before(s, bin), count, logits, 0};
-  mine = sum_of_block(s.exchange, sum_of_warp(mine));
-  if (thread() == 0) {
-    mine.candidates = s.list_size;
-    s.before_bin = mine;
-  }
-}
 
 // The last key that a cut keeps among `n` candidates, before which nothing is left of the limit but
 // `limit`; by the threads of one block.
@@ -193,50 +128,6 @@ __device__ __forceinline__ void cut_in_bin(Storage& s, const Row& row, const Cut
   block::sync_peers();
   if (block::rank() == 0) settle(s, cut, distance, at);
   block::sync_peers();
-}
-
-// The same for any row, also where many tokens share a bin: the range of keys in which the last one
-// lies gets smaller with each look at the row. Leaves the key in cut.last, and the least and the
-// largest logit that are kept in s.logits.
-__device__ inline void cut_by_keys(Storage& s, const Row& row, Cut& cut) {
-  KeyRange mine;
-  row.for_ids([&](int i) {
-    const float x = row.at(i);
-    if (cut.covers(x)) mine.add({cut.order.key(x), cut.order.key(x)});
-  });
-  send_sum(s.exchange, mine, s.range, [] {}, [](int, const KeyRange&) {});
-  KeyRange range = s.range;
-  uint64_t limit = cut.limit;
-  while (range.least != range.most) {
-    int shift = 0;
-    while ((range.most - range.least) >> shift >= kBins) ++shift;
-    clear_bins(s, 32);
-    row.for_ids([&](int i) {
-      const float x = row.at(i);
-      if (!cut.covers(x)) return;
-      const uint64_t key = cut.order.key(x);
-      if (key < range.least || key > range.most) return;
-      const auto bin = static_cast<int>((key - range.least) >> shift);
-      add_mass(s.bin_low + bin, s.bin_high + bin, cut.weight(x));
-    });
-    block::sync();
-    sum_runs(s);
-    block::sync_peers();
-    uint64_t total;
-    const BinAt fine = find_bin(s, limit, 0, total);
-    limit -= fine.before;
-    range.least += static_cast<uint64_t>(fine.bin) << shift;
-    const uint64_t last = range.least + ((uint64_t{1} << shift) - 1);
-    range.most = range.most < last ? range.most : last;
-    block::sync_peers();  // the bins are free again
-  }
-  cut.last = range.least;
-  LogitRange logits;
-  row.for_ids([&](int i) {
-    const float x = row.at(i);
-    if (cut.covers(x) && cut.order.key(x) <= cut.last) logits.add({x, x});
-  });
-  send_sum(s.exchange, logits, s.logits, [] {}, [](int, const LogitRange&) {});
 }
 
 }  // namespace aligndec::cuda
