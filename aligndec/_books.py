@@ -75,11 +75,13 @@ class Books:
         """Return what the gradient reads, float64 [7, R].
 
         Kept interval lo, hi; absolute log-sums L1, LC; τ; the mean of x under q; the entropy.
+        A greedy row, whose q needs no LC, has its token there.
         """
         low = torch.where(self.keep, self.x, torch.inf).amin(1)
         high = torch.where(self.keep, self.x, -torch.inf).amax(1)
         tau = torch.where(self.tau == 0.0, 1.0, self.tau)
-        log_c = torch.where(self.tau == 0.0, 0.0, self.pivot / tau + self.log_kept_sum)
+        token = self.keep.long().argmax(1)
+        log_c = torch.where(self.tau == 0.0, token, self.pivot / tau + self.log_kept_sum)
         log_1 = self.top + self.log_base
         rows = torch.stack([low, high, log_1, log_c, self.tau, self.mean, self.entropy])
         return torch.where(self.rows.bad == 0, rows, torch.nan)

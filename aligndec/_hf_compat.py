@@ -39,7 +39,7 @@ _CACHE_ARGUMENTS = ("past_key_values", "cache_params", "cache")
 keeps the old names, so they are looked for first."""
 
 _STATES = ("conv_states", "recurrent_states")
-"""Attributes of a recurrent layer (5.5): a tensor or None, from 5.14 on a dict of them."""
+"""Attributes of a recurrent layer (5.5): a tensor or None; a dict of them by 5.14.1."""
 
 
 def unknown(what: str) -> TypeError:

@@ -1,8 +1,9 @@
 """Time on a GPU: CUDA events around one call, inside a captured graph where it can be captured.
 
 A graph takes the host out of the measurement; a call that waits for the device (eager sampling
-does) cannot be captured and is timed on the stream, launches and waits included. "cold" puts a
-write of twice the L2 cache before the call.
+does) cannot be captured and is timed on the stream, launches and waits included. "cold" reads a
+buffer of twice the L2 cache before the call. It is only read: lines that were written would go
+back to memory while the call is timed.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,9 @@ def _prelude(call: Call, cold: bool) -> Call:
     """What comes before the timed call: the cache is flushed, or filled by the call itself."""
     if not cold:
         return call
-    flush = torch.empty(max(2 * gpu()["gpu_l2"], 64 * MEGABYTE), dtype=torch.int8, device="cuda")
-    return flush.zero_
+    size = max(2 * gpu()["gpu_l2"], 64 * MEGABYTE) // 4
+    clean = torch.zeros(size, dtype=torch.float32, device="cuda")
+    return clean.amax
 
 
 def in_graph(call: Call, *, cold: bool) -> Callable[[], float]:

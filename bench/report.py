@@ -19,7 +19,7 @@ from suite import LIMITS
 
 import aligndec as ad
 
-__all__ = ["Load", "Row", "gpu", "save", "show"]
+__all__ = ["Load", "Row", "gpu", "load_rows", "save", "show"]
 
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "ATEN_CPU_CAPABILITY")
 
@@ -121,8 +121,13 @@ def versions() -> dict[str, Any]:
     return out | {"aligndec": ad.build_info()}
 
 
-def save(path: Path, rows: Sequence[Row], load: Load, command: str | None = None) -> None:
-    """Write the rows with everything that is needed to judge or repeat them."""
+def save(
+    path: Path, rows: Sequence[Row], load: Load, command: str | None = None, **more: Any
+) -> None:
+    """Write the rows with everything that is needed to judge or repeat them, and `more`.
+
+    The file is replaced as a whole: who is stopped meanwhile leaves the one before.
+    """
     record = {
         "command": command or " ".join(["python", *sys.argv]),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -134,7 +139,20 @@ def save(path: Path, rows: Sequence[Row], load: Load, command: str | None = None
         "rows": [asdict(row) | {"ok": row.ok} for row in rows],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(record | more, indent=1) + "\n")
+    new.replace(path)
+
+
+def load_rows(path: Path) -> list[Row]:
+    """Return the rows of a file that `save` has written; none when there is no file."""
+    if not path.is_file():
+        return []
+    rows = json.loads(path.read_text())["rows"]
+    return [
+        Row(**{k: v for k, v in r.items() if k != "ok"} | {"shape": tuple(r["shape"])})
+        for r in rows
+    ]
 
 
 def _seconds(value: float) -> str:

@@ -15,6 +15,8 @@
 
 namespace aligndec::core {
 
+constexpr double kMostTokens = 9007199254740992.0;  // 2^53: float64 holds every id below
+
 // e^(a x - b) for a x <= b, through exp32: x is first moved by a float near b / a, so that large
 // offsets cost nothing.
 struct ShiftedExp {
@@ -32,7 +34,7 @@ struct ShiftedExp {
 };
 
 // What a backward pass knows of a scored token: the kept set, L1 and LC, the temperature, the mean
-// of x under q, the entropy of the row.
+// of x under q, the entropy of the row. A greedy row, which needs no LC, has its token there.
 struct CutRecord {
   static constexpr int kRows = 7;
   double low, high, log_base, log_kept, tau, mean, entropy;
@@ -40,22 +42,26 @@ struct CutRecord {
 
 // What one scored token adds to the gradient of its row: base_weight p + kept_weight q, q in
 // [low, high] only, + entropy_weight p (x - entropy_centre), then token_weight at the token and
-// top_weight at the first logit equal to low.
+// top_weight at the token of a greedy row.
 struct RowGradient {
   ShiftedExp base, kept;
   float base_weight, kept_weight, token_weight, top_weight, low, high, entropy_weight,
       entropy_centre;
+  int64_t top;  // the token of a greedy row, else -1
 
   // `heads`: the gradients of log_p, log_q and log_z; `x`: the token's logit. A token that does not
   // exist gives none for log_p.
   ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, float x, const double (&heads)[3],
                           const CutRecord& cut)
       : base(1.0, cut.log_base),
-        kept(rule.greedy() ? 1.0 : 1.0 / cut.tau, cut.log_kept),
+        kept(rule.greedy() ? 1.0 : 1.0 / cut.tau, rule.greedy() ? 0.0 : cut.log_kept),
         low(static_cast<float>(cut.low)),
         high(static_cast<float>(cut.high)),
         entropy_weight(0.0f),
-        entropy_centre(static_cast<float>(cut.log_base - cut.entropy)) {
+        entropy_centre(static_cast<float>(cut.log_base - cut.entropy)),
+        top(rule.greedy() && cut.log_kept >= 0.0 && cut.log_kept < kMostTokens
+                ? static_cast<int64_t>(cut.log_kept)
+                : -1) {
     const bool exists = x > -INFINITY;
     const double inverse = rule.greedy() ? 1.0 : 1.0 / cut.tau;
     const double g_p = exists ? heads[0] : 0.0;

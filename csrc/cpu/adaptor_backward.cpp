@@ -34,10 +34,8 @@ void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, const RowIn
   const core::RowGradient gradient = entry_gradient(args, i, x);
   kernel.add_gradient(row, ws, gradient);
   if (x > -std::numeric_limits<float>::infinity()) ws.list_x[token] += gradient.token_weight;
-  if (gradient.top_weight == 0.0f) return;
-  int64_t best = 0;
-  while (existing_logit(row, best) != gradient.low) ++best;
-  ws.list_x[best] += gradient.top_weight;
+  if (gradient.top >= 0 && gradient.top < args.batch.n)
+    ws.list_x[gradient.top] += gradient.top_weight;
 }
 
 }  // namespace

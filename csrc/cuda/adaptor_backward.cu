@@ -8,6 +8,11 @@ namespace {
 
 constexpr int kTile = kThreads * kGradientsPerThread;
 
+// A bit for each entry of a chunk: whether it is on the row.
+struct Chunk {
+  uint32_t words[kWarps];
+};
+
 template <class T>
 struct BackwardKernel {
   static constexpr int kThreads = cuda::kThreads, kBlocksPerSm = cuda::kBlocksPerSm;
@@ -16,16 +21,15 @@ struct BackwardKernel {
   static __device__ void run(const BackwardArgs& a) {
     const int64_t tiles = block::groups() / a.batch.rows, row = block::group() / tiles;
     const int64_t first = block::group() % tiles * kTile + thread();
-    Storage& s = open_storage();
+    uint32_t* const words = reinterpret_cast<Chunk*>(block::storage())->words;
     float x[kGradientsPerThread], sum[kGradientsPerThread] = {};
 #pragma unroll
     for (int k = 0; k < kGradientsPerThread; ++k)
       x[k] = existing_logit(a.batch, row, first + k * kThreads);
-    const auto add = [&](int64_t i) { add_entry(s, a, row, i, first, x, sum); };
+    const auto add = [&](int64_t i) { add_entry(a, row, i, first, x, sum); };
     if (!a.row_of) add(row);
     for (int64_t chunk = 0; a.row_of && chunk < a.count; chunk += kThreads) {
       const int64_t mine = chunk + thread();
-      uint32_t* const words = s.bin_low;  // a bit for each entry of the chunk
       if (thread() < kWarps) words[thread()] = 0;
       block::sync();
       if (mine < a.count && a.row_of[mine] == row)
@@ -46,21 +50,13 @@ struct BackwardKernel {
     }
   }
 
-  static __device__ void add_entry(Storage& s, const BackwardArgs& a, int64_t row, int64_t i,
-                                   int64_t first, const float (&x)[kGradientsPerThread],
+  static __device__ void add_entry(const BackwardArgs& a, int64_t row, int64_t i, int64_t first,
+                                   const float (&x)[kGradientsPerThread],
                                    float (&sum)[kGradientsPerThread]) {
     if (!core::has_gradient(a.status[i])) return;
     const int64_t token = a.tokens[i];
     const float chosen = existing_logit(a.batch, row, token);
     const core::RowGradient g = entry_gradient(a, i, chosen);
-    int64_t best = -1;
-    if (g.top_weight != 0.0f) {
-      LowestId seen;
-      for (int64_t id = thread(); id < a.batch.n; id += kThreads)
-        if (existing_logit(a.batch, row, id) == g.low) seen.add({id});
-      cuda::sum(s.exchange, seen, s.lowest);
-      best = s.lowest.id;
-    }
 #pragma unroll
     for (int k = 0; k < kGradientsPerThread; ++k) {
       const int64_t id = first + k * kThreads;
@@ -70,7 +66,7 @@ struct BackwardKernel {
       if (g.entropy_weight != 0.0f && x[k] > -INFINITY)
         sum[k] = core::fma32(g.entropy_weight * (x[k] - g.entropy_centre), p, sum[k]);
       if (chosen > -INFINITY && id == token) sum[k] += g.token_weight;
-      if (id == best) sum[k] += g.top_weight;
+      if (id == g.top) sum[k] += g.top_weight;
     }
   }
 };
@@ -80,7 +76,7 @@ struct BackwardKernel {
 int launch_adaptor_score_backward(const BackwardArgs& args, CUstream_st* stream) {
   const int64_t tiles = (args.vocab + kTile - 1) / kTile;
   return for_type(args.batch.type, [&]<class T>(T) {
-    return block::launch<BackwardKernel<T>>({args.batch.rows * tiles, 1, sizeof(Storage)}, args,
+    return block::launch<BackwardKernel<T>>({args.batch.rows * tiles, 1, sizeof(Chunk)}, args,
                                             stream);
   });
 }

@@ -1,11 +1,36 @@
 // The k most probable tokens on a GPU: the kept set of top_k gives the least logit among them; they
-// are gathered in the outputs in any order and sorted there.
+// are gathered in any order and sorted, on the chip where they have room in place of the bins that
+// found them, else in the outputs.
 #include "cuda/plan.cuh"
 #include "cuda/row_draw.cuh"
 #include "launch/candidates.h"
 
 namespace aligndec::cuda {
 namespace {
+
+// Tokens and their logits, as they are gathered and sorted.
+template <class Id, class Logit>
+struct Found {
+  Id* id;
+  Logit* x;
+
+  __device__ void put(uint32_t c, int64_t token, float logit) const {
+    id[c] = static_cast<Id>(token);
+    x[c] = static_cast<Logit>(logit);
+  }
+  // Whether c comes before d: the larger logit first, then the lower id.
+  __device__ bool precedes(int64_t c, int64_t d) const {
+    return x[c] > x[d] || (x[c] == x[d] && id[c] < id[d]);
+  }
+  __device__ void exchange(int64_t c, int64_t d) const {
+    const Logit logit = x[c];
+    const Id token = id[c];
+    x[c] = x[d];
+    id[c] = id[d];
+    x[d] = logit;
+    id[d] = token;
+  }
+};
 
 struct CandidatesKernel {
   static constexpr int kThreads = cuda::kThreads, kBlocksPerSm = cuda::kBlocksPerSm;
@@ -20,27 +45,45 @@ struct CandidatesKernel {
     const Row row(s, a.batch, row_id, args.on_chip);
     const int64_t status = s.seen.status();
     if (is_leader()) a.status[row_id] = status;
-    if (status == core::kOk) {
-      s.set_rule([&] { return core::top_k_rule(a.k); });
-      cut_row(s, row);
-      gather(s, row, a.k, token, log_p);
+    if (status != core::kOk) {
+      block::sync_peers();  // a peer may still look at what this block has seen
+      for (int64_t c = thread(); block::rank() == 0 && c < a.k; c += kThreads) {
+        token[c] = -1;
+        log_p[c] = static_cast<double>(NAN);
+      }
+      return;
     }
-    block::sync_peers();
-    if (block::rank() > 0) return;
-    if (status == core::kOk) sort(a.k, token, log_p);
-    const core::RowBooks books = core::row_books(s.masses, 1.0);
-    for (int64_t c = thread(); c < a.k; c += kThreads) {
-      if (status != core::kOk) token[c] = -1;
-      log_p[c] = status == core::kOk
-                     ? core::token_log_p(s.masses, books, static_cast<float>(log_p[c]))
-                     : static_cast<double>(NAN);
+    s.set_rule([&] { return core::top_k_rule(a.k); });
+    cut_row(s, row);
+    if (a.k <= kBins) {
+      auto* const x = reinterpret_cast<float*>(block::of_peer(s.bin_high, 0));
+      choose(s, row, a.k, Found<uint32_t, float>{block::of_peer(s.bin_low, 0), x}, token, log_p);
+    } else {
+      choose(s, row, a.k, Found<int64_t, double>{token, log_p}, token, log_p);
     }
   }
 
-  // Puts k ids and their logits in the outputs: all above the least logit that is wanted, and the
-  // first ones at it. Tokens of probability 0 make up the number.
-  static __device__ void gather(Storage& s, const Row& row, int64_t k, int64_t* token,
-                                double* log_p) {
+  // Gathers and sorts in `found`, and writes from there.
+  template <class Id, class Logit>
+  static __device__ void choose(Storage& s, const Row& row, int64_t k,
+                                const Found<Id, Logit>& found, int64_t* token, double* log_p) {
+    gather(s, row, k, found);
+    block::sync_peers();
+    if (block::rank() > 0) return;
+    sort(k, found);
+    const core::RowBooks books = core::row_books(s.masses, 1.0);
+    for (int64_t c = thread(); c < k; c += kThreads) {
+      const auto x = static_cast<float>(found.x[c]);
+      token[c] = static_cast<int64_t>(found.id[c]);
+      log_p[c] = core::token_log_p(s.masses, books, x);
+    }
+  }
+
+  // Puts k tokens in `found`: all above the least logit that is wanted, and the first ones at it.
+  // Tokens of probability 0 make up the number.
+  template <class Id, class Logit>
+  static __device__ void gather(Storage& s, const Row& row, int64_t k,
+                                const Found<Id, Logit>& found) {
     const float low = s.masses.n_kept < k ? -INFINITY : s.masses.low;
     Mass above, at;
     row.for_ids([&](int i) {
@@ -62,25 +105,16 @@ struct CandidatesKernel {
     row.for_ids([&](int i) {
       const float x = row.at(i);
       if (!(x > low || (x == low && row.first + i <= s.last))) return;
-      const uint32_t c = block::add(filled, 1u);
-      token[c] = row.first + i;
-      log_p[c] = static_cast<double>(x);
+      found.put(block::add(filled, 1u), row.first + i, x);
     });
   }
 
-  // Largest logit first, then lowest id: Batcher's bitonic network in the form that only compares
-  // upwards, so that a length which is not a power of two needs no padding.
-  static __device__ void sort(int64_t k, int64_t* token, double* log_p) {
+  // Batcher's bitonic network in the form that only compares upwards, so that a length which is not
+  // a power of two needs no padding.
+  template <class Id, class Logit>
+  static __device__ void sort(int64_t k, const Found<Id, Logit>& found) {
     const auto order = [&](int64_t i, int64_t j) {
-      if (j <= i || j >= k) return;
-      const bool right = log_p[i] > log_p[j] || (log_p[i] == log_p[j] && token[i] < token[j]);
-      if (right) return;
-      const double x = log_p[i];
-      const int64_t id = token[i];
-      log_p[i] = log_p[j];
-      token[i] = token[j];
-      log_p[j] = x;
-      token[j] = id;
+      if (j > i && j < k && !found.precedes(i, j)) found.exchange(i, j);
     };
     for (int64_t size = 2; size < 2 * k; size *= 2) {
       for (int64_t i = thread(); i < k; i += kThreads) order(i, i ^ (size - 1));

@@ -81,9 +81,19 @@ struct Mass {
   __device__ void add(const Mass& o) { value += o.value; }
 };
 
+// A sum beyond 64 bits; in two words, because values of 16 bytes pass through local memory on their
+// way to other lanes.
 struct Wide {
-  core::u128 value = 0;
-  __device__ void add(const Wide& o) { value += o.value; }
+  uint64_t low = 0, high = 0;
+
+  __device__ void add(core::u128 value) {
+    add(Wide{static_cast<uint64_t>(value), static_cast<uint64_t>(value >> 64)});
+  }
+  __device__ void add(const Wide& o) {
+    low += o.low;
+    high += o.high + (low < o.low);
+  }
+  __device__ core::u128 value() const { return (static_cast<core::u128>(high) << 64) + low; }
 };
 
 struct LowestId {

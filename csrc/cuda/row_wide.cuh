@@ -12,9 +12,9 @@ template <class Body>
 __device__ core::u128 wide_sum(Storage& s, const Row& row, const Law& law, float low, float high,
                                Body body) {
   Wide mine;
-  row.for_interval(low, high, [&](float x) { mine.value += body(law.weight(x)); });
+  row.for_interval(low, high, [&](float x) { mine.add(body(law.weight(x))); });
   sum(s.exchange, mine, s.wide);
-  return s.wide.value;
+  return s.wide.value();
 }
 
 // The sum of (mass / 2^43)^order in the order of ids: powers by all threads, added up by one.

@@ -89,7 +89,8 @@ ALIGNDEC_HD void write_token(const core::RowMasses& r, const core::Rule& rule,
                            books.entropy,
                            books.kl};
   write_fields(out, i, token, floats, r.n_kept, kept ? core::kOk : core::kOutside);
-  const double lc = rule.greedy() ? 0.0 : books.kept_log_sum + r.kept_top / rule.tau;
+  const double lc = rule.greedy() ? static_cast<double>(r.greedy_token)
+                                  : books.kept_log_sum + r.kept_top / rule.tau;
   write_extras(out, count, i,
                {r.low, r.high, books.base_log_sum + r.top, lc, rule.tau,
                 core::mean_of_kept(r, rule.tau), books.entropy},

@@ -28,12 +28,13 @@ void cases(races::Run& run) {
       args.grad_log_q = run.normals(count);
       args.grad_log_z = run.normals(count);
       const auto* const x = static_cast<const float*>(batch.logits);
-      args.cut = run.input<double>(4 * count, [&](int64_t i) {
+      args.cut = run.input<double>(core::CutRecord::kRows * count, [&](int64_t i) {
         const int64_t entry = i % count, which = i / count;
         const float* const row = x + row_of[entry] * n;
         const float* const top = std::max_element(row, row + n);
         const bool greedy = core::Rule(batch.params + entry * columns).greedy();
-        if (which == 2) return 12.0;
+        if (which == 4) return core::Rule(batch.params + entry * columns).tau;
+        if (which > 4 || which == 2) return 12.0;
         if (which == 3) return greedy ? static_cast<double>(top - row) : 12.0;
         if (greedy) return static_cast<double>(*top);
         return which == 0 ? -1.0 : 20.0;
