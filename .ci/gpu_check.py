@@ -101,7 +101,7 @@ def steps(results: Path, dry: bool = False) -> list[Step]:
     tests = [python, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "cuda", *collect]
     # Not the whole folder: other files need packages that a borrowed machine may lack.
     marked = [p for p in sorted(ROOT.glob("tests/**/test_*.py")) if _needs_gpu(p.read_text())]
-    (calls,) = (str(p) for p in marked if p.name == "test_cuda_calls.py")
+    (calls,) = (str(p) for p in marked if p.name == "test_calls.py")
     sanitizer = shutil.which("compute-sanitizer", path=search_path())
     # Only our kernels are instrumented: torch's own would take the whole time.
     watch = [sanitizer or "compute-sanitizer"]

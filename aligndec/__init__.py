@@ -4,29 +4,38 @@
 on it. Natural logs everywhere.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aligndec import reference
 from aligndec._version import __version__
-from aligndec._xtc import xtc_coin
-from aligndec.adaptors import Adaptor, PackedAdaptors, pack
-from aligndec.backend import build_info, use_backend
-from aligndec.errors import AligndecError, BadLogitsError, NotEnoughSamples, RewardError
-from aligndec.generate import custom_generate, generate, score_strings
-from aligndec.generation import Generation
+from aligndec.errors import AligndecError, NotEnoughSamples, RewardError
+from aligndec.generation import Generation, custom_generate, generate, score_strings
 from aligndec.models import FunctionLM, HFCausalLM, StepLM, as_step_lm
-from aligndec.state import SequenceState
-from aligndec.step import Step, kept_mask, sample, score, score_grid
+from aligndec.ops import build_info, use_backend
+from aligndec.shared import lazily
+from aligndec.step import (
+    Adaptor,
+    BadLogitsError,
+    PackedAdaptors,
+    SequenceState,
+    Step,
+    kept_mask,
+    pack,
+    sample,
+    score,
+    score_grid,
+    xtc_coin,
+)
 
 if TYPE_CHECKING:
     from aligndec import asymptotics as asymptotics
     from aligndec import best_of_n as best_of_n
     from aligndec import imh, tradeoff
+    from aligndec import plots as plots
+    from aligndec import rewards as rewards
     from aligndec import tilting as tilting
-    from aligndec.global_sampler import GlobalSampler
+    from aligndec import transfer_q as transfer_q
+    from aligndec.global_law import GlobalSampler
 
 __all__ = [
     "Adaptor",
@@ -60,23 +69,20 @@ __all__ = [
     "xtc_coin",
 ]
 
+# Rooms that are opened when somebody asks for them.
+_ROOMS = (
+    "asymptotics",
+    "best_of_n",
+    "global_law",
+    "imh",
+    "plots",
+    "rewards",
+    "testing",
+    "tilting",
+    "tradeoff",
+    "transfer_q",
+)
+_LATER = {room: f"{__name__}.{room}" for room in _ROOMS}
+_LATER["GlobalSampler"] = "aligndec.global_law"
 
-_LATER = {
-    "GlobalSampler": "global_sampler",
-    "asymptotics": None,
-    "best_of_n": None,
-    "imh": None,
-    "plots": None,
-    "rewards": None,
-    "tilting": None,
-    "tradeoff": None,
-    "transfer_q": None,
-}
-"""Imported when first asked for: a submodule (None), or a name of one."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"aligndec.{_LATER[name] or name}")
-    return getattr(module, name) if _LATER[name] else module
+__getattr__, __dir__ = lazily(__name__, _LATER, (*__all__, *_ROOMS))

@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from aligndec._step_types import Step
+from aligndec.shared import lazily
 
-__all__ = ["AligndecError", "BadLogitsError", "NotEnoughSamples", "RewardError"]
+__all__ = ["AligndecError", "NotEnoughSamples", "RewardError"]
 
 
 class AligndecError(Exception):
     """Base class of the package's own errors."""
-
-
-class BadLogitsError(AligndecError, ValueError):
-    """Some rows of logits hold NaN or +inf, or leave no token at all.
-
-    Attributes
-    ----------
-    rows : list of int
-        The bad rows, in row-major order of the leading dimensions.
-    step : Step
-        What was computed: status 1 (NaN or +inf) or 2 (no token) in the bad rows, everything
-        else as usual. Nothing was committed to a state.
-    """
-
-    def __init__(self, rows: Sequence[int], step: Step, function: str = "sample") -> None:
-        self.rows = list(rows)
-        self.step = step
-        status = step.status.reshape(-1)
-        shown = ", ".join(
-            f"row {r}: {'NaN or +inf' if int(status[r]) == 1 else 'no token left'}"
-            for r in self.rows[:8]
-        )
-        more = f" and {len(self.rows) - 8} more" if len(self.rows) > 8 else ""
-        super().__init__(
-            f"{function}: logits must be finite or -inf with at least one finite value per row, "
-            f"got {shown}{more} (strict=False marks such rows instead)"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.rows, self.step)
 
 
 class NotEnoughSamples(AligndecError):
@@ -81,3 +50,9 @@ class RewardError(AligndecError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.items)
+
+
+# It carries a `Step`, so it stands beside it, above this module.
+__getattr__, __dir__ = lazily(
+    __name__, {"BadLogitsError": "aligndec.step.types"}, (*__all__, "BadLogitsError")
+)

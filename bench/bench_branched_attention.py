@@ -18,8 +18,8 @@ from interleave import REPEATS, interleave
 from report import Row
 from suite import LIMITS, THREADS, Limit
 
-from aligndec._attention_reference import Branches, attend
-from aligndec._ops import torch_ops
+from aligndec.ops.library import torch_ops
+from aligndec.reference.attention import Branches, attend
 
 HEADS, KV_HEADS, DIM, OWN = 9, 3, 64, 20
 SHAPES = [(8, 10, 100), (8, 10, 1000), (1, 64, 1000)]

@@ -27,8 +27,8 @@ from report import Load, Row
 
 import aligndec as ad
 from aligndec.cli import model_store
-from aligndec.cli.adaptors import generate_settings
 from aligndec.cli.console import CliError
+from aligndec.cli.demo.adaptors import generate_settings
 from aligndec.cli.prompts import encode
 from aligndec.models import prepack
 

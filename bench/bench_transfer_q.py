@@ -28,11 +28,11 @@ import torch
 from inputs import PROMPTS, REAL
 from report import Load, Row
 
-from aligndec._hf_compat import cache_argument, new_cache
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.prompts import encode
 from aligndec.models import prepack
+from aligndec.models.hf.compat import cache_argument, new_cache
 from aligndec.rewards import TextReward
 from aligndec.transfer_q import TransferQ, TransferQGeneration
 

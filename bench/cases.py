@@ -8,6 +8,7 @@ from checks import check_chain, check_half, check_step
 from inputs import REAL, make
 from suite import (
     BATCH,
+    BESIDE,
     COLD,
     GRID,
     HOT,
@@ -57,6 +58,19 @@ def _log_softmax(kind: str, tau: float, logits: str, shape: tuple[int, int], **l
             return None
         check_step(x, kind, tau, tied="values" in layout)
         return _sampler(x, adaptor(kind, tau)), lambda: torch.log_softmax(x, -1)
+
+    return build
+
+
+def _beside(chosen: ad.Adaptor, other: ad.Adaptor, logits: str, shape: tuple[int, int]):
+    def build() -> tuple[Call, Call] | None:
+        x = make(logits, *shape)
+        if x is None:
+            return None
+        for one in (chosen, other):  # both report the model's own law of their token
+            step = ad.sample(x, one, positions=0)
+            torch.testing.assert_close(step.log_p, ad.score(x, step.token).log_p)
+        return _sampler(x, chosen), _sampler(x, other)
 
     return build
 
@@ -127,6 +141,17 @@ def cases(*, compiled: bool = False) -> Iterator[Case]:
                     near = (f"{kind}, temperature {tau}", label, shape, threads, softmax)
                     call = _log_softmax(kind, tau, logits, shape, **layout)
                     yield Case("sample, temperature", *near, call)
+        for logits in ("N(0,3)", "N(0,1)"):
+            for kind, other in BESIDE.items():
+                for tau in (1.0, HOT):
+                    name = kind if tau == 1.0 else f"{kind}, temperature {tau}"
+                    call = _beside(adaptor(kind, tau), adaptor(other, tau), logits, batch)
+                    section = f"sample, beside {other}"
+                    yield Case(section, name, logits, batch, threads, other, call)
+            given = ad.Adaptor(temperature=HOT, **KINDS["min_p"])
+            found = ad.Adaptor(dynamic_temperature=(HOT, HOT, 1.0), **KINDS["min_p"])
+            near = ("dynamic temperature, min_p", logits, batch, threads, f"temperature {HOT}")
+            yield Case("sample, beside min_p", *near, _beside(found, given, logits, batch))
         for kind in KINDS:
             for dtype in (torch.bfloat16, torch.float16):
                 name = str(dtype).removeprefix("torch.")

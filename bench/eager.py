@@ -10,7 +10,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from aligndec.adaptors import Adaptor
+from aligndec.step.adaptors import Adaptor
 
 __all__ = ["EagerChain", "processors"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from markers import replace_between
 
-from aligndec.cli.study_report import markdown
+from aligndec.cli.tradeoff.report import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / "bench" / "results" / "tradeoff.json", ROOT / "docs" / "tradeoff.md"

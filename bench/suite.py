@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from aligndec.adaptors import FIELDS, Adaptor
+from aligndec.step.adaptors import FIELDS, Adaptor
 
 __all__ = [
     "BATCH",
+    "BESIDE",
     "CHAIN",
     "COLD",
     "GRID",
@@ -36,6 +37,8 @@ KINDS: dict[str, dict[str, float | int]] = {
     "top_a": {"top_a": 0.2},
     CHAIN: {"top_k": 1000, "top_p": 0.9, "min_p": 0.01},
 }
+# Later kinds, and the earlier one that each is to cost hardly more than.
+BESIDE = {"p_less": "min_p", "top_a": "min_p", "top_h": "top_p"}
 if {field.name for field in FIELDS} != set(KINDS) - {CHAIN}:
     raise RuntimeError("bench: KINDS must name every field of aligndec.adaptors.FIELDS")
 
@@ -59,6 +62,8 @@ LIMITS: dict[str, Limit] = {
     "sample, sorted": Limit("<=", 1.35, 1.15),
     "sample, temperature": Limit("<=", 1.9, 1.5),
     "sample, half": Limit("<=", 1.0),
+    "sample, beside min_p": Limit("<=", 1.15),
+    "sample, beside top_p": Limit("<=", 1.1),
     "sample, one row": Limit("<=", 1.0),
     "eager, one row": Limit(">=", 30.0),
     "eager": Limit(">=", 40.0),
@@ -85,4 +90,4 @@ def adaptor(kind: str, temperature: float = 1.0) -> Adaptor:
 
 def sorts(kind: str) -> bool:
     """Whether transformers sorts the vocabulary for this kind (for the chain, a part of it)."""
-    return kind in ("top_p", "typical_p")
+    return kind in ("top_p", "typical_p", "top_h")

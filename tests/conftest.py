@@ -4,17 +4,17 @@ import os
 import random
 from collections.abc import Iterator
 
-import host_cuda
 import numpy as np
 import pytest
 import torch
+from support import host_cuda
 
 import aligndec as ad
-from aligndec import _ops
+from aligndec.ops import library
 
-pytest_plugins = ["third_party_warnings"]
+pytest_plugins = ["support.third_party_warnings"]
 
-HAS_NATIVE = _ops.NATIVE
+HAS_NATIVE = library.NATIVE
 
 
 def _require_native() -> None:
@@ -22,8 +22,8 @@ def _require_native() -> None:
     if HAS_NATIVE:
         return
     if os.environ.get("ALIGNDEC_REQUIRE_NATIVE") == "1":
-        pytest.fail(f"ALIGNDEC_REQUIRE_NATIVE=1, but {_ops.problem}")
-    pytest.skip(_ops.problem)
+        pytest.fail(f"ALIGNDEC_REQUIRE_NATIVE=1, but {library.problem}")
+    pytest.skip(library.problem)
 
 
 def _without_cuda() -> str:
@@ -67,13 +67,13 @@ def _backend_of_the_build() -> Iterator[None]:
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test on every build of the CPU kernels that this machine can run."""
     _require_native()
-    before = _ops.extension.instruction_set()
+    before = library.extension.instruction_set()
     try:
-        _ops.extension.set_instruction_set(request.param)
+        library.extension.set_instruction_set(request.param)
     except ValueError:
         pytest.skip(f"this machine lacks {request.param}")
     yield request.param
-    _ops.extension.set_instruction_set(before)
+    library.extension.set_instruction_set(before)
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import math
 from fractions import Fraction
 from pathlib import Path
 
-import native
 import numpy as np
 import pytest
 import torch
+from support import native
 
 from aligndec import rng
 

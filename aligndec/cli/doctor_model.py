@@ -25,9 +25,8 @@ _CHECKS = {
 def examine_model(name: str) -> bool:
     """Print what decoding with a model's cache gives; True when it can be trusted."""
     loaded = model_store.load(name)
-    from aligndec._check_step_lm import check_step_lm
-    from aligndec._hf_sharing import why_not_shared
-    from aligndec.models import HFCausalLM
+    from aligndec.models import HFCausalLM, why_not_shared
+    from aligndec.testing import check_step_lm
 
     table = Table(show_header=False, box=None, pad_edge=False, title_justify="left")
     table.add_column(style="cyan", no_wrap=True)

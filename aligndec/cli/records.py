@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec._files import PARTIAL, replacing
 from aligndec.cli.console import CliError
+from aligndec.shared import PARTIAL, replacing
 
 __all__ = ["Records", "fingerprint", "tensor_digest"]
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from aligndec._reward_calls import Ids, Reward, RewardCalls
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.records import tensor_digest
-from aligndec.rewards import SequenceClassifierReward, TextReward
+from aligndec.rewards import Ids, Reward, RewardCalls, SequenceClassifierReward, TextReward
 
 __all__ = ["Judge", "load_reward", "vader"]
 

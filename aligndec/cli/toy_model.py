@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from aligndec._toy import TableLM
+from aligndec.testing import TableLM
 
 __all__ = ["ToyTokenizer", "toy_model"]
 

@@ -56,7 +56,7 @@ class Forecast {
       if (rule_.p_less != 2.0) return false;
       const core::Survivors s{static_cast<uint64_t>(mass_), 0, ws_.top, 0};
       const double cut = core::p_less_cut(rule_, s, ws_.top, log(squares_));
-      const double slack = rule_.tau * (3.0 * mass_error_ + 1e-4);
+      const double slack = rule_.tau * (1.2 * mass_error_ + 1e-4);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     } else {
       const core::Survivors s{static_cast<uint64_t>(mass_), static_cast<uint64_t>(mean_ * mass_),
@@ -66,7 +66,7 @@ class Forecast {
           stage == core::kMinP ? 0.0 : rule_.tau * (2.0 * mass_error_ + mean_error_);
       band = {float_at_least(cut - slack), float_at_least(cut + slack), most, most};
     }
-    return worthwhile(band);
+    return worthwhile(band, stage == core::kPLess ? kWideShare / 4 : kWideShare);
   }
 
   // A logit above which the prefix surely ends, or nearly so: three quarters of what it leaves out
@@ -93,9 +93,9 @@ class Forecast {
       inside += __builtin_popcount(Simd::lanes(Simd::between(Simd::load(ws_.list_x + i), lo, hi)));
     return static_cast<double>(inside) / static_cast<double>(ws_.list_size - sample_.exact + 1);
   }
-  bool worthwhile(const Band& band) const {
+  bool worthwhile(const Band& band, double wide) const {
     const double inner = share(band.inner_low, band.inner_high);
-    return inner > kWideShare && share(band.low, band.high) - inner < kWidestBand;
+    return inner > wide && share(band.low, band.high) - inner < kWidestBand;
   }
   // Mass of a prefix, moved by the sampling error.
   double shifted(double p, double direction) const {

@@ -29,6 +29,8 @@
 //
 #include "cpu/row_watch.h"
 //
+#include "cpu/row_settle.h"
+//
 #include "cpu/row_propose.h"
 //
 #include "cpu/row_survivors.h"

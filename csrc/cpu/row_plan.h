@@ -12,9 +12,12 @@ inline bool is_flat(const Workspace& ws, double tau, int64_t n) {
 }
 
 // Whether the weighing pass can serve the cut: it is still to come, by one thread, the row is long,
-// and the law that decides is the one that is drawn from.
+// and the law that decides is the one that is drawn from. Of a row with a temperature of its own
+// the base law is known by then.
 inline bool can_plan(const Workspace& ws, const core::Rule& rule, int64_t n) {
-  return !ws.base_known && ws.team.parts <= 1 && n >= kWatchFrom && !rule.greedy() &&
+  const bool to_come =
+      !ws.base_known || (rule.dynamic() && !rule.scale.identity && !ws.scaled_known);
+  return to_come && ws.team.parts <= 1 && n >= kWatchFrom && !rule.greedy() &&
          (rule.scale.identity || !rule.cut_base);
 }
 
@@ -43,7 +46,7 @@ void plan_collection(const RowInput<T>& in, Workspace& ws, const core::Rule& rul
   int first = 0;
   while (first < core::kStages && !rule.has(static_cast<core::Stage>(first))) ++first;
   const bool prefix = first == core::kTopP || first == core::kTypical || first == core::kTopH;
-  if (prefix && can_plan(ws, rule, in.n))
+  if (prefix && !ws.base_known && can_plan(ws, rule, in.n))
     ws.collect_from =
         larger(-FLT_MAX, Forecast<T>(in, ws, rule).floor(static_cast<core::Stage>(first)));
 }

@@ -43,7 +43,7 @@ class Row:
 
 def touching(libraries: tuple[str, ...]) -> list[str]:
     """Test files that import one of these libraries, or a test file that does."""
-    files = {p: p.read_text() for p in sorted((ROOT / "tests").rglob("test_*.py"))}
+    files = {p: p.read_text() for p in sorted((ROOT / "tests").rrglob("test_*.py"))}
     library = rf"""(import |from |importorskip\(["'])({"|".join(libraries)})\b"""
     chosen = {p for p, text in files.items() if re.search(library, text)}
     names = "|".join(p.stem for p in chosen)

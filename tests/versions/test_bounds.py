@@ -38,10 +38,10 @@ def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
 
 def test_the_known_range_is_that_of_the_matrix() -> None:
     pytest.importorskip("transformers")
-    from aligndec import _hf_compat
+    from aligndec.models.hf import compat
 
     known = [pins(CELLS[name].over)["transformers"] for name in ("lowest", "newest")]
-    assert known == [_hf_compat.OLDEST, _hf_compat.NEWEST]
+    assert known == [compat.OLDEST, compat.NEWEST]
 
 
 def test_every_dependency_is_pinned() -> None:

@@ -1,0 +1,1 @@
+"""`aligndec demo`: strings under several adaptors with their books."""

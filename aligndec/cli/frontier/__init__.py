@@ -1,0 +1,1 @@
+"""`aligndec frontier`: how far results are from the best that their KL buys."""

@@ -1,0 +1,1 @@
+"""`aligndec tradeoff`: the study of probability against reward."""

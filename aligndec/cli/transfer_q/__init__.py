@@ -1,0 +1,1 @@
+"""`aligndec transfer-q`: decoding with a reward."""

@@ -1,0 +1,31 @@
+"""Prompts in, strings with their books out.
+
+The way of a prompt: `prompts` (normal form) → `prepare` (what every loop settles first) →
+`decode` (the loop around model and step) → `result` (`Generation`), which `parquet` stores.
+"""
+
+from aligndec.generation.custom_generate import custom_generate
+from aligndec.generation.decode import COMPACT_AT
+from aligndec.generation.generate import generate
+from aligndec.generation.prepare import Prepared, adaptors_of, groups, prepare
+from aligndec.generation.prompts import Prompts, as_prompts, trim
+from aligndec.generation.result import Generation, StringScores, sequence_id
+from aligndec.generation.score_strings import feed_known, score_strings
+
+__all__ = [
+    "COMPACT_AT",
+    "Generation",
+    "Prepared",
+    "Prompts",
+    "StringScores",
+    "adaptors_of",
+    "as_prompts",
+    "custom_generate",
+    "feed_known",
+    "generate",
+    "groups",
+    "prepare",
+    "score_strings",
+    "sequence_id",
+    "trim",
+]

@@ -1,0 +1,104 @@
+"""The entry for transformers' `model.generate(custom_generate=...)`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec.generation.generate import generate
+from aligndec.step import Adaptor
+
+__all__ = ["custom_generate"]
+
+# What `generate` itself turns into a length cap and end tokens; we take both from the config.
+_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0; and no penalties"
+_OWN_CRITERIA = ("MaxLengthCriteria", "EosTokenCriteria")
+
+
+def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
+    """Return a decoding method for `model.generate(..., custom_generate=...)` of transformers.
+
+    Prompts, mask, `max_new_tokens`, `num_return_sequences`, end and pad tokens are those of the
+    `generate` call. Sampling is the adaptor's alone: logits processors of the call or of the
+    model's generation config are refused by name rather than mixed in or dropped.
+
+    Parameters
+    ----------
+    adaptor : Adaptor
+        The law to draw from.
+    seed : int
+        Seed of the run; prompt i of the call has prompt id i.
+
+    Returns
+    -------
+    callable
+        It returns the sequences [N, T + T_new], or with `return_dict_in_generate=True` a
+        `ModelOutput` with `sequences` and `generation`, the `Generation` with all sums.
+
+    Examples
+    --------
+    >>> out = model.generate(ids, max_new_tokens=9, do_sample=False,
+    ...                      custom_generate=custom_generate(Adaptor(top_p=0.9)))  # doctest: +SKIP
+    """
+
+    def decode(
+        model: Any,
+        input_ids: Tensor,
+        logits_processor: Any = None,
+        stopping_criteria: Any = None,
+        generation_config: Any = None,
+        **model_kwargs: Any,
+    ) -> Any:
+        config = generation_config
+        _refuse("logits_processor", logits_processor, (), _NO_PROCESSORS)
+        _refuse("stopping_criteria", stopping_criteria, _OWN_CRITERIA, "eos_token_id instead")
+        if config.num_beams != 1:
+            raise ValueError(f"custom_generate: num_beams must be 1, got {config.num_beams}")
+        draws = config.num_return_sequences or 1
+        mask = model_kwargs.get("attention_mask")
+        generation = generate(
+            model,
+            input_ids[::draws],  # rows come repeated; each prompt is read once here
+            None if mask is None else mask[::draws],
+            adaptor=adaptor,
+            seed=seed,
+            num_return_sequences=draws,
+            max_new_tokens=config.max_length - input_ids.shape[1],
+            eos_token_id=() if config.eos_token_id is None else config.eos_token_id,
+            pad_token_id=config.pad_token_id,
+        )
+        sequences = torch.cat([input_ids, generation.tokens.to(input_ids.device)], 1)
+        if not config.return_dict_in_generate:
+            return sequences
+        return _output_class()(sequences=sequences, generation=generation)
+
+    return decode
+
+
+def _refuse(argument: str, given: Any, own: tuple[str, ...], fix: str) -> None:
+    names = [type(item).__name__ for item in given or ()]
+    foreign = [name for name in names if name not in own]
+    if foreign:
+        raise ValueError(
+            f"custom_generate: {argument} must be empty (they would change the law that the sums "
+            f"describe), got {', '.join(foreign)}; pass {fix}"
+        )
+
+
+@functools.cache
+def _output_class() -> Any:
+    from transformers.utils import ModelOutput
+
+    @dataclass
+    class AligndecOutput(ModelOutput):  # type: ignore[misc]
+        """What `generate` returns with `return_dict_in_generate=True`."""
+
+        sequences: Tensor | None = None
+        generation: Any = None
+
+    return AligndecOutput

@@ -1,0 +1,166 @@
+"""Drawing strings from a model; the loop does no arithmetic on [B, V], the fused step does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec.generation.decode import Decoder
+from aligndec.generation.prepare import groups, prepare
+from aligndec.generation.prompts import Prompts, trim
+from aligndec.generation.result import Generation, sequence_id
+from aligndec.models import as_step_lm
+from aligndec.shared import at_least, at_least_if_given, token_bar, whole
+from aligndec.step import Adaptor
+
+__all__ = ["generate"]
+
+
+@torch.no_grad()
+def generate(
+    model: Any,
+    input_ids: Prompts,
+    attention_mask: Tensor | None = None,
+    *,
+    adaptor: Adaptor | Sequence[Adaptor] = Adaptor(),
+    max_new_tokens: int,
+    seed: int = 0,
+    num_return_sequences: int = 1,
+    prompt_ids: Tensor | Sequence[int] | None = None,
+    first_draw: int = 0,
+    eos_token_id: int | Sequence[int] | None = None,
+    pad_token_id: int | None = None,
+    reference: Any = None,
+    batch_size: int | None = None,
+    on_token: Callable[[Tensor, Tensor], object] | None = None,
+    progress: bool | str = False,
+    per_token: bool = False,
+) -> Generation:
+    """Draw strings from a model through a local adaptor, with exact bookkeeping.
+
+    Token t of the string with sequence id `prompt_id · 2^32 + first_draw + draw` is a pure
+    function of (seed, sequence id, t) and its logits, so the batch size, the order of the prompts
+    and a split into several calls do not change it (given equal logits: in low precision a model's
+    own logits depend in their last bits on the batch).
+
+    Parameters
+    ----------
+    model : StepLM or transformers.PreTrainedModel
+        Nothing of a model's own generation config is applied but its end and pad tokens.
+    input_ids : int64 [P, T] or list of P lists of int
+        Prompts, left padded or ragged; at least one token each.
+    attention_mask : [P, T], optional
+        Nonzero at real tokens. Without it every id is real.
+    adaptor : Adaptor or sequence of P
+        One for all, or one per prompt.
+    max_new_tokens : int
+        Length cap, >= 1.
+    seed : int
+        Seed of the run.
+    num_return_sequences : int
+        Draws R per prompt; each prompt is read once for all of them.
+    prompt_ids : int [P], optional
+        Names of the prompts in the random-number scheme, in [0, 2^31); default 0 … P-1.
+    first_draw : int
+        Number of the first draw: a later call with `first_draw=R` gives the next R strings.
+    eos_token_id : int or sequence of int, optional
+        Tokens that end a string and count. None: the model's own; (): none.
+    pad_token_id : int, optional
+        Fed to the model and stored after the end. Default: the model's, else its first end
+        token, else 0.
+    reference : StepLM or transformers.PreTrainedModel, optional
+        A second model over the same token ids; it reads the same strings (`log_p_ref`).
+    batch_size : int, optional
+        Rows decoded together at most; default all.
+    on_token : callable, optional
+        `on_token(rows int64 [b], tokens int64 [b])` after every step, for the rows still running.
+    progress : bool or str
+        Show a bar, if tqdm is installed; a str is its name.
+    per_token : bool
+        Keep the per-token fields too.
+
+    Returns
+    -------
+    Generation
+        N = P · R rows, prompt-major. A row with unusable logits ends with `finish_reason`
+        "error"; it raises nothing and changes no other row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Before any work, for empty or right-padded prompts and arguments out of range.
+    """
+    at_least(
+        "generate", 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
+    )
+    at_least_if_given("generate", 1, batch_size=batch_size)
+    lm, ids, mask, names, adaptors, eos, pad = prepare(
+        *("generate", model, input_ids, attention_mask),
+        adaptor=adaptor,
+        prompt_ids=prompt_ids,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+    )
+    whole("generate", "seed", seed)
+    if on_token is not None and not callable(on_token):
+        raise TypeError(f"generate: on_token must be callable, got {on_token!r}")
+    other = None if reference is None else as_step_lm(reference)
+    if other is not None and other.vocab_size < lm.vocab_size:
+        raise ValueError(
+            f"generate: reference must have vocab_size >= {lm.vocab_size}, got {other.vocab_size}"
+        )
+    if not 0 <= whole("generate", "first_draw", first_draw) <= 2**32 - num_return_sequences:
+        raise ValueError(
+            "generate: first_draw must be in [0, 2^32 - num_return_sequences], got "
+            + str(first_draw)
+        )
+    n_prompts, n_draws = ids.shape[0], num_return_sequences
+    prompt_index = torch.arange(n_prompts).repeat_interleave(n_draws)
+    draw = first_draw + torch.arange(n_draws).repeat(n_prompts)
+
+    n_rows = n_prompts * n_draws
+    name = progress if isinstance(progress, str) else "generate"
+    decoder = Decoder(
+        *(
+            lm,
+            other,
+            adaptors,
+            n_rows,
+            n_draws,
+            max_new_tokens,
+            seed,
+            eos,
+            pad,
+            per_token,
+            on_token,
+        ),
+        bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
+    )
+    sequences = sequence_id(names[prompt_index], draw)
+    for prompts, batches in groups(n_prompts, n_draws, batch_size):
+        decoder.prefill(*trim(ids[prompts], mask[prompts]))
+        for rows in batches:
+            own = prompt_index[rows] - prompts.start
+            records = decoder.run(rows, own, sequences[rows], last=rows is batches[-1])
+    if decoder.bar is not None:
+        decoder.bar.close()
+    device = records.tokens.device
+    tensors = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "prompt_ids": names,
+        "prompt_index": prompt_index,
+        "draw": draw,
+    }
+    return Generation(
+        **records.fields(),
+        **{name: tensor.to(device) for name, tensor in tensors.items()},
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=pad,
+        eos_token_id=eos,
+        adaptors=adaptors,
+    )

@@ -1,0 +1,171 @@
+"""One Parquet file per run: explicit schema, metadata as JSON in the footer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aligndec._version import __version__
+from aligndec.shared import replacing
+from aligndec.step import Adaptor
+
+__all__ = ["read_generation", "write_generation"]
+
+_KEY = b"aligndec.generation"
+_FORMAT = 1
+_INT = ("draw", "length", "status")
+_SUMS = ("log_p", "log_q", "log_z", "log_kept", "kl")
+_OPTIONAL = ("log_p_ref",)
+_PER_TOKEN = tuple(f"token_{name}" for name in (*_SUMS, "log_p_ref"))
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError(
+            "Generation.save and Generation.load need pyarrow: pip install 'aligndec[cli]'"
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+def _ragged(pa: Any, values: Tensor, length: Tensor, *, last: bool = False) -> Any:
+    """List column of the first (or last) `length` entries of each row of `values` [N, T]."""
+    column = torch.arange(values.shape[1])
+    start = values.shape[1] - length if last else torch.zeros_like(length)
+    keep = (column >= start[:, None]) & (column < (start + length)[:, None])
+    offsets = torch.nn.functional.pad(length.cumsum(0), (1, 0))
+    flat = pa.array(values[keep].numpy())
+    return pa.LargeListArray.from_arrays(pa.array(offsets.numpy()), flat)
+
+
+def _padded(column: Any, width: int, fill: float, dtype: torch.dtype) -> Tensor:
+    """Inverse of `_ragged` for values at the start of their rows."""
+    lists = column.to_pylist()
+    out = torch.full((len(lists), width), fill, dtype=dtype)
+    for row, values in zip(out, lists, strict=True):
+        row[: len(values)] = torch.tensor(values, dtype=dtype)
+    return out
+
+
+def write_generation(generation: Any, base: type, path: Path) -> None:
+    """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically."""
+    pa, pq = _pyarrow()
+    g = generation.to("cpu")
+    prompt_length = g.attention_mask.sum(1)[g.prompt_index]
+    columns: dict[str, Any] = {
+        "prompt_id": pa.array(g.prompt_ids[g.prompt_index].numpy()),
+        "prompt_index": pa.array(g.prompt_index.numpy()),
+        "prompt": _ragged(pa, g.input_ids[g.prompt_index], prompt_length, last=True),
+        "tokens": _ragged(pa, g.tokens, g.length),
+        "finished": pa.array(g.finished.numpy()),
+        "finish_reason": pa.array(g.finish_reason, pa.string()),
+    }
+    for name in (*_INT, *_SUMS):
+        columns[name] = pa.array(getattr(g, name).numpy())
+    for name in (*_OPTIONAL, *_PER_TOKEN):
+        value = getattr(g, name)
+        if value is not None:
+            flat = value.dim() == 1
+            columns[name] = pa.array(value.numpy()) if flat else _ragged(pa, value, g.length)
+    common = {f.name for f in dataclasses.fields(base)}
+    own = {f.name: getattr(g, f.name) for f in dataclasses.fields(g) if f.name not in common}
+    for name, value in own.items():  # what a reward brings: a column per sum, counters beside
+        if isinstance(value, Tensor):
+            columns[name] = pa.array(value.numpy())
+    metadata = {
+        "own": {k: None if isinstance(v, Tensor) else v for k, v in own.items()},
+        "kind": ""
+        if type(g) is base
+        else f"{type(g).__module__.rpartition('.')[0]}:{type(g).__name__}",
+        "format": _FORMAT,
+        "version": __version__,
+        "seed": g.seed,
+        "max_new_tokens": g.max_new_tokens,
+        "pad_token_id": g.pad_token_id,
+        "eos_token_id": list(g.eos_token_id),
+        "adaptors": [dataclasses.asdict(adaptor) for adaptor in g.adaptors],
+        "width": g.tokens.shape[1],
+        "prompt_width": g.input_ids.shape[1],
+        # Prompts that no row continues (after `select`): the "prompt" column does not hold them.
+        "other_prompts": {
+            i: g.input_ids[i][g.attention_mask[i]].tolist()
+            for i in set(range(len(g.prompt_ids))) - set(g.prompt_index.tolist())
+        },
+        "prompt_ids": g.prompt_ids.tolist(),
+    }
+    table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def _kind(meta: dict[str, Any], base: type) -> Any:
+    """Return the class that a file names, `base` or one of this package that extends it."""
+    # Files of older versions do not name it: what has fields of its own came from Transfer Q*.
+    first = "aligndec.transfer_q:TransferQGeneration" if meta.get("own") else ""
+    room, _, name = meta.get("kind", first).partition(":")
+    if not name:
+        return base
+    # Importing runs code: a file may name a room of this package and nothing else.
+    kind = getattr(import_module(room), name, None) if room.split(".")[0] == "aligndec" else None
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise ValueError(
+            f"Generation.load: kind must be a result type of this aligndec, got {room}:{name}"
+        )
+    return kind
+
+
+def read_generation(base: type, path: Path) -> Any:
+    """Read what `write_generation` wrote."""
+    _, pq = _pyarrow()
+    table = pq.read_table(path)
+    raw = (table.schema.metadata or {}).get(_KEY)
+    if raw is None:
+        raise ValueError(f"Generation.load: path must be a file of Generation.save, got {path}")
+    meta = json.loads(raw)
+    if meta["format"] > _FORMAT:
+        raise ValueError(
+            f"Generation.load: format must be <= {_FORMAT}, got {meta['format']} (written by "
+            f"aligndec {meta['version']})"
+        )
+
+    def flat(name: str) -> Tensor:
+        return torch.from_numpy(table[name].to_numpy(zero_copy_only=False).copy())
+
+    pad, names = meta["pad_token_id"], set(table.column_names)
+    prompt_index, width = flat("prompt_index"), meta["prompt_width"]
+    prompts = {int(i): prompt for i, prompt in meta["other_prompts"].items()}
+    prompts |= dict(zip(prompt_index.tolist(), table["prompt"].to_pylist(), strict=True))
+    input_ids = torch.full((len(prompts), width), pad, dtype=torch.int64)
+    attention_mask = torch.zeros(len(prompts), width, dtype=torch.bool)
+    for i, prompt in prompts.items():
+        input_ids[i, width - len(prompt) :] = torch.tensor(prompt, dtype=torch.int64)
+        attention_mask[i, width - len(prompt) :] = True
+    fields: dict[str, Any] = {name: flat(name) for name in (*_INT, *_SUMS)}
+    fields |= {name: flat(name) for name in _OPTIONAL if name in names}
+    for name in _PER_TOKEN:
+        if name in names:
+            fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
+    own = meta.get("own", {})
+    fields |= {name: flat(name) if value is None else value for name, value in own.items()}
+    return _kind(meta, base)(
+        tokens=_padded(table["tokens"], meta["width"], pad, torch.int64),
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        prompt_ids=torch.tensor(meta["prompt_ids"], dtype=torch.int64),
+        prompt_index=prompt_index,
+        finished=flat("finished"),
+        seed=meta["seed"],
+        max_new_tokens=meta["max_new_tokens"],
+        pad_token_id=pad,
+        eos_token_id=tuple(meta["eos_token_id"]),
+        adaptors=tuple(Adaptor(**values) for values in meta["adaptors"]),
+        **fields,
+    )

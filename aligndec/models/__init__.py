@@ -1,0 +1,25 @@
+"""Language models as the loops see them: prefill once, step token by token, gather rows.
+
+A model is anything with the members of `StepLM`. `HFCausalLM` wraps a transformers model with
+its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the whole prefix.
+`prepack` makes a torch model faster on a CPU.
+"""
+
+from aligndec.models.counted import Counted
+from aligndec.models.hf import HFCausalLM
+from aligndec.models.prepack import prepack
+from aligndec.models.step_lm import FunctionLM, StepLM, as_step_lm
+from aligndec.shared import lazily
+
+__all__ = [
+    "Counted",
+    "FunctionLM",
+    "HFCausalLM",
+    "StepLM",
+    "as_step_lm",
+    "prepack",
+    "why_not_shared",
+]
+
+# What imports transformers waits until somebody asks for it.
+__getattr__, __dir__ = lazily(__name__, {"why_not_shared": "aligndec.models.hf"}, __all__)

@@ -1,0 +1,17 @@
+"""Reward functions over token ids, from functions of texts, classifiers and pairs of models.
+
+Each is a callable `(prompt_ids, completion_ids) -> list of float`, as `TransferQ` and its family
+call it: once per decision, for all candidates and rollouts.
+"""
+
+from aligndec.rewards.calls import Ids, Reward, RewardCalls
+from aligndec.rewards.functions import LogRatioReward, SequenceClassifierReward, TextReward
+
+__all__ = [
+    "Ids",
+    "LogRatioReward",
+    "Reward",
+    "RewardCalls",
+    "SequenceClassifierReward",
+    "TextReward",
+]

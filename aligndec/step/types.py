@@ -1,0 +1,105 @@
+"""What the fused step gives and what its public functions share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aligndec.errors import AligndecError
+from aligndec.step.adaptors import Adaptor
+from aligndec.step.packed import PackedAdaptors
+
+__all__ = ["AnyAdaptor", "BadLogitsError", "Step", "is_strict", "raise_if_bad", "warn_same_uniform"]
+
+AnyAdaptor = Adaptor | Sequence[Adaptor] | PackedAdaptors
+
+
+class Step(NamedTuple):
+    """What one step gives per row: int64 token, n_kept and status, the rest float64, in nats.
+
+    `log_p` base law, `log_q` adapted law (−inf outside the kept set), `log_z` mass of the
+    transform Σ_C p^{1/τ}, `log_kept` mass of the kept set under the scaled law, `entropy` of the
+    base law, `kl` of the adapted law from the base law, `n_kept` the size of the kept set.
+    `status`: 0 drawn, 1 NaN or +inf, 2 no token, 3 scored token outside the kept set, 4 skipped.
+    """
+
+    token: Tensor
+    log_p: Tensor
+    log_q: Tensor
+    log_z: Tensor
+    log_kept: Tensor
+    entropy: Tensor
+    kl: Tensor
+    n_kept: Tensor
+    status: Tensor
+
+
+class BadLogitsError(AligndecError, ValueError):
+    """Some rows of logits hold NaN or +inf, or leave no token at all.
+
+    Attributes
+    ----------
+    rows : list of int
+        The bad rows, in row-major order of the leading dimensions.
+    step : Step
+        What was computed: status 1 (NaN or +inf) or 2 (no token) in the bad rows, everything
+        else as usual. Nothing was committed to a state.
+    """
+
+    def __init__(self, rows: Sequence[int], step: Step, function: str = "sample") -> None:
+        self.rows = list(rows)
+        self.step = step
+        status = step.status.reshape(-1)
+        shown = ", ".join(
+            f"row {r}: {'NaN or +inf' if int(status[r]) == 1 else 'no token left'}"
+            for r in self.rows[:8]
+        )
+        more = f" and {len(self.rows) - 8} more" if len(self.rows) > 8 else ""
+        super().__init__(
+            f"{function}: logits must be finite or -inf with at least one finite value per row, "
+            f"got {shown}{more} (strict=False marks such rows instead)"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.rows, self.step)
+
+
+class _Once:
+    warned = False
+
+
+def warn_same_uniform() -> None:
+    """Warn once a process: nothing says at which position a call draws."""
+    if not _Once.warned and not torch.compiler.is_compiling():
+        _Once.warned = True
+        warnings.warn(
+            "sample: without positions, state or uniforms every call uses position 0, that is the "
+            "same random number at every step; pass positions=t or a SequenceState",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def is_strict(strict: bool | None, logits: Tensor) -> bool:
+    """Resolve `strict=None`: on the CPU, where looking costs no synchronisation."""
+    if strict is None:
+        return logits.is_cpu and not torch.compiler.is_compiling()
+    return strict
+
+
+def _any_negative(tokens: Tensor) -> bool:
+    # One row is the common case of a loop; a reduction would be half of the call's overhead.
+    size = tokens.numel()
+    return (tokens.item() if size == 1 else int(tokens.min()) if size else 0) < 0
+
+
+def raise_if_bad(function: str, step: Step) -> Step:
+    """Return the step, or raise when some row is bad."""
+    if _any_negative(step.token):
+        rows = (step.token.reshape(-1) < 0).nonzero()[:, 0].tolist()
+        raise BadLogitsError(rows, step, function)
+    return step

@@ -1,0 +1,7 @@
+"""Helpers for exact tests of models, adaptors and samplers."""
+
+from aligndec.testing.check_step_lm import check_step_lm
+from aligndec.testing.masses import masses
+from aligndec.testing.table_lm import Strings, TableLM, enumerate_strings
+
+__all__ = ["Strings", "TableLM", "check_step_lm", "enumerate_strings", "masses"]
