@@ -7,21 +7,29 @@ on it. Natural logs everywhere.
 from typing import TYPE_CHECKING
 
 from aligndec import reference
-from aligndec._version import __version__
-from aligndec.errors import AligndecError, NotEnoughSamples, RewardError
+from aligndec._version import __version__ as __version__
+from aligndec.errors import AligndecError as AligndecError
+from aligndec.errors import NotEnoughSamples, RewardError
 from aligndec.generation import Generation, custom_generate, generate, score_strings
-from aligndec.models import FunctionLM, HFCausalLM, StepLM, as_step_lm
+from aligndec.models import FunctionLM, StepLM, as_step_lm
+from aligndec.models import HFCausalLM as HFCausalLM
 from aligndec.ops import build_info, use_backend
 from aligndec.shared import lazily
 from aligndec.step import (
     Adaptor,
     BadLogitsError,
+    KeptSets,
+    LogitBias,
     PackedAdaptors,
+    Penalties,
     SequenceState,
     Step,
     kept_mask,
+    kept_sets,
     pack,
+    penalties,
     sample,
+    sample_with_sets,
     score,
     score_grid,
     xtc_coin,
@@ -30,41 +38,43 @@ from aligndec.step import (
 if TYPE_CHECKING:
     from aligndec import asymptotics as asymptotics
     from aligndec import best_of_n as best_of_n
-    from aligndec import imh, tradeoff
+    from aligndec import imh as imh
     from aligndec import plots as plots
     from aligndec import rewards as rewards
     from aligndec import tilting as tilting
+    from aligndec import tradeoff as tradeoff
     from aligndec import transfer_q as transfer_q
     from aligndec.global_law import GlobalSampler
 
 __all__ = [
     "Adaptor",
-    "AligndecError",
     "BadLogitsError",
     "FunctionLM",
     "Generation",
     "GlobalSampler",
-    "HFCausalLM",
+    "KeptSets",
+    "LogitBias",
     "NotEnoughSamples",
     "PackedAdaptors",
+    "Penalties",
     "RewardError",
     "SequenceState",
     "Step",
     "StepLM",
-    "__version__",
     "as_step_lm",
     "build_info",
     "custom_generate",
     "generate",
-    "imh",
     "kept_mask",
+    "kept_sets",
     "pack",
+    "penalties",
     "reference",
     "sample",
+    "sample_with_sets",
     "score",
     "score_grid",
     "score_strings",
-    "tradeoff",
     "use_backend",
     "xtc_coin",
 ]

@@ -51,6 +51,8 @@ void register_kernels() {
   static StableLibrary cpu(StableLibrary::Kind::IMPL, "aligndec", "CPU", __FILE__, __LINE__);
   add_ops(cpu);
   cpu.impl("branched_attention", TORCH_BOX(&aligndec::branched_attention));
+  cpu.impl("adaptor_sets", TORCH_BOX(&aligndec::adaptor_sets));
+  cpu.impl("adaptor_step_sets", TORCH_BOX(&aligndec::adaptor_step_sets));
   if constexpr (aligndec::kWithCuda) {
     static StableLibrary cuda(StableLibrary::Kind::IMPL, "aligndec", "CUDA", __FILE__, __LINE__);
     add_ops(cuda);

@@ -26,6 +26,8 @@ class Ops(NamedTuple):
     adaptor_score: Callable[..., Any]
     adaptor_grid: Callable[..., Any]
     adaptor_mask: Callable[..., Tensor]
+    adaptor_sets: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    adaptor_step_sets: Callable[..., tuple[Tensor, ...]]
     imh_chain: Callable[..., tuple[Tensor, Tensor, Tensor]]
     candidates: Callable[..., tuple[Tensor, Tensor, Tensor]]
     segment_value: Callable[..., tuple[Tensor, Tensor, Tensor]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from aligndec.shared import real, whole
 
 __all__ = [
     "COLUMNS",
+    "beyond_temperature",
     "check",
     "count",
     "ln",
@@ -24,6 +26,13 @@ COLUMNS = 21
 def ln(value: float) -> float:
     """Return ln of a parameter, -inf at 0. Our own logarithm: every backend sees the same bits."""
     return float(exact.log(torch.tensor(value, dtype=torch.float64))) if value > 0 else -math.inf
+
+
+def beyond_temperature(a: Any) -> dict[str, Any]:
+    """Return what an adaptor does other than scale: the fields that are not at their default."""
+    scales = ("temperature", "dynamic_temperature")
+    others = [f for f in fields(a) if f.name not in scales]
+    return {f.name: getattr(a, f.name) for f in others if getattr(a, f.name) != f.default}
 
 
 def check(good: bool, name: str, what: str, value: object) -> None:

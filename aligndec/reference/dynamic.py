@@ -8,7 +8,7 @@ from torch import Tensor
 from aligndec.reference import exact
 from aligndec.reference.weights import Law, Rows, log_mass, real
 
-__all__ = ["temper", "temperature_slope"]
+__all__ = ["has_slope", "temper", "temperature_slope"]
 
 LOW, HIGH, EXPONENT = 16, 17, 18
 """Columns of the parameters; an exponent of 0 is off."""
@@ -19,9 +19,9 @@ def temper(params: Tensor, rows: Rows, base: Law) -> Tensor:
 
     τ = low + (high − low)(H / ln n)^exponent, H and n of the existing tokens at τ = 1; n = 1: low.
     """
-    on = params[:, EXPONENT] > 0.0
-    if not bool(on.any()):
+    if not has_slope(params):
         return params
+    on = params[:, EXPONENT] > 0.0
     mass, surprise = (v[:, 0] for v in base.sums(rows.exists))
     entropy = (log_mass(mass) + real(surprise) / real(mass)).clamp(min=0.0)
     share = (entropy / exact.log(rows.exists.sum(1).double())).clamp(max=1.0)
@@ -32,6 +32,11 @@ def temper(params: Tensor, rows: Rows, base: Law) -> Tensor:
     first = inverse.float().double()
     own = torch.stack([tau, first, (inverse - first).float().double()], 1)
     return torch.cat([torch.where(on[:, None], own, params[:, :3]), params[:, 3:]], 1)
+
+
+def has_slope(params: Tensor) -> bool:
+    """Whether the temperature of any row follows from its entropy."""
+    return bool((params[:, EXPONENT] > 0.0).any())
 
 
 def temperature_slope(params: Tensor, tau: Tensor, entropy: Tensor) -> Tensor:

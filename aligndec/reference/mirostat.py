@@ -30,12 +30,14 @@ def mirostat_params(params: Tensor, mu: Tensor) -> Tensor:
     return params
 
 
-def mirostat_next(params: Tensor, mu: Tensor, step: Tensor) -> Tensor:
+def mirostat_next(params: Tensor, mu: Tensor, step: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return μ after a token whose log_p, log_q, log_z, log_kept and kl are `step` [5, B].
 
-    −ln p̂(y) = (log_z − log_kept) − log_p/τ, also of a token outside of the kept set.
+    −ln p̂(y) = (log_z − log_kept) − (log_p + b)/τ, also of a token outside of the kept set; b [B]
+    is what was added to the logit of the token.
     """
     tau = torch.where(params[:, 0] == 0.0, 1.0, params[:, 0])
-    surprise = (step[2] - step[3]) - step[0] / tau
+    log_p = step[0] if bias is None else step[0] + bias.double()
+    surprise = (step[2] - step[3]) - log_p / tau
     moved = _threshold(params, mu) - params[:, _LR] * (surprise - params[:, _TAU])
     return torch.where(_on(params), moved, mu)

@@ -13,12 +13,35 @@ import torch
 from torch import Tensor
 
 from aligndec.reference import exact
+from aligndec.shared import dense
 
-__all__ = ["Law", "Rows", "less", "log_mass", "read_rows", "real", "unsigned", "weigh"]
+__all__ = [
+    "Law",
+    "Rows",
+    "Sparse",
+    "edit_rows",
+    "less",
+    "log_mass",
+    "read_rows",
+    "real",
+    "sparse",
+    "unsigned",
+    "weigh",
+]
+
+Sparse = tuple[Tensor, Tensor, Tensor]
+"""Rows in compressed form: ids int32 [nnz], offsets int64 [R + 1], and what they carry."""
 
 _UNIT = 2.0**-43
 _LOWEST_GAP = -131072.0
 _LOWEST_LOGIT = -60.0
+
+
+def sparse(ids: Tensor | None, offsets: Tensor | None, carried: Tensor | None) -> Sparse | None:
+    """Return the three tensors of sparse rows as one; None when they are absent."""
+    if ids is None or offsets is None or carried is None:
+        return None
+    return ids, offsets, carried
 
 
 class Rows(NamedTuple):
@@ -89,7 +112,22 @@ def _existing(shape: torch.Size, allowed: Tensor | None, valid_vocab: int, like:
 def read_rows(logits: Tensor, allowed: Tensor | None, valid_vocab: int) -> Rows:
     """Read logits: convert half types, turn −0 into +0, find the maximum and the bad rows."""
     x = logits if logits.dtype == torch.float64 else logits.float()
-    live = _existing(x.shape, allowed, valid_vocab, x)
+    return _rows(x, _existing(x.shape, allowed, valid_vocab, x))
+
+
+def edit_rows(rows: Rows, bias: Sparse | None) -> Rows:
+    """Add a sparse bias (ids, offsets, values) to the existing tokens: z = x + b, one addition.
+
+    −inf takes a token out; a row that is left without any has `bad` 2.
+    """
+    if bias is None:
+        return rows
+    ids, offsets, values = bias
+    b = dense(ids, offsets, values, rows.x.shape[1]).to(rows.x.dtype)
+    return _rows(rows.x + b, rows.exists)
+
+
+def _rows(x: Tensor, live: Tensor) -> Rows:
     broken = (live & (x.isnan() | (x == torch.inf))).any(1)
     exists = live & x.isfinite() & ~broken[:, None]
     bad = torch.where(broken, 1, torch.where(exists.any(1), 0, 2))

@@ -15,6 +15,7 @@ from aligndec.shared.laws import (
 )
 from aligndec.shared.lazy import lazily
 from aligndec.shared.progress import token_bar
+from aligndec.shared.ragged import dense, offsets_of, picked, row_of_entry
 from aligndec.shared.replicates import at_a_time
 from aligndec.shared.scalars import at_least, at_least_if_given, real, whole
 from aligndec.shared.tensors import draw_uniforms, on_device, positions_of, seed_of, vector
@@ -27,6 +28,7 @@ __all__ = [
     "at_least",
     "at_least_if_given",
     "broadcast",
+    "dense",
     "draw_uniforms",
     "in_vocabulary",
     "integers",
@@ -34,13 +36,16 @@ __all__ = [
     "lead_of",
     "listed",
     "numbers",
+    "offsets_of",
     "on_device",
     "on_support",
+    "picked",
     "positions_of",
     "real",
     "refuse_infinite",
     "replacing",
     "rewards_and_law",
+    "row_of_entry",
     "seed_of",
     "tensor_of",
     "token_bar",

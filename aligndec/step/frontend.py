@@ -1,23 +1,24 @@
-"""The public functions of the fused step over a table of ops: checks, defaults, drawing."""
+"""The public functions of the fused step over a table of ops: drawing a token."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from aligndec.shared import draw_uniforms, positions_of, seed_of, vector
-from aligndec.step import checks as check
 from aligndec.step.adaptors import Adaptor
-from aligndec.step.params import adaptor_params
+from aligndec.step.bias import LogitBias
+from aligndec.step.draw_args import draw_args
+from aligndec.step.given import given_args
 from aligndec.step.score_frontend import ScoreFrontend
+from aligndec.step.sets import KeptSets
+from aligndec.step.sets_frontend import SetsFrontend
 from aligndec.step.state import SequenceState
-from aligndec.step.types import AnyAdaptor, Step, is_strict, raise_if_bad, warn_same_uniform
+from aligndec.step.types import AnyAdaptor, Step, raise_if_bad
 
 __all__ = ["Frontend"]
 
 
-class Frontend(ScoreFrontend):
-    """`sample`, `score`, `score_grid` and `kept_mask` over the ops that `table()` returns."""
+class Frontend(ScoreFrontend, SetsFrontend):
+    """All functions of the step over the ops that `table()` returns; `sample` among them."""
 
     def sample(
         self,
@@ -32,6 +33,8 @@ class Frontend(ScoreFrontend):
         allowed: Tensor | None = None,
         valid_vocab: int | None = None,
         strict: bool | None = None,
+        bias: LogitBias | None = None,
+        kept: KeptSets | Tensor | None = None,
     ) -> Step:
         """Draw one token per row from the adapted law, with its exact books.
 
@@ -57,6 +60,12 @@ class Frontend(ScoreFrontend):
             Ids from here on do not exist (padded vocabularies).
         strict : bool, optional
             Raise on bad rows. Default True on the CPU, False on CUDA and while compiling.
+        bias : LogitBias, optional
+            B sparse rows that are added to the logits before they are scaled and cut; the base law
+            (log_p, entropy, the L1 of log_z, the p of kl) stays that of the logits as they came.
+        kept : KeptSets or Tensor, optional
+            Draw from these sets (B rows, or bool [B, V]) in place of those of the stages; the
+            adaptor may then have a temperature only.
 
         Returns
         -------
@@ -67,40 +76,15 @@ class Frontend(ScoreFrontend):
         Raises
         ------
         BadLogitsError
-            Some row holds NaN or +inf, or no token; nothing was committed to `state`.
+            Some row holds NaN or +inf, or no token, or its given set is not complete (status 5);
+            nothing was committed to `state`.
         """
         ops = self._table()
-        vocab = check.logits_of("sample", logits, ops.dtypes, True)
-        if logits.requires_grad:
-            logits = logits.detach()
-        batch, device = logits.shape[0], logits.device
-        params = adaptor_params("sample", adaptor, (batch,), device, state)
-        strict = is_strict(strict, logits)
-        seeds = position_ids = sums = length = finished = eos = None
-        pad = position = 0
-        if type(seed) is not int or not 0 <= seed < 2**63:
-            seed, seeds = seed_of("sample", seed, batch, device)
-        if positions is not None:
-            position, position_ids = positions_of("sample", positions, batch, device)
-        if state is not None:
-            check.state_of("sample", state, batch, device)
-            sums, length, finished = state.sums, state.length, state.finished
-            eos, pad = state.eos, state.pad_token_id
-            if positions is not None and position_ids is None:
-                position_ids = torch.full_like(length, position)
-        elif positions is None and uniforms is None:
-            warn_same_uniform()
-        if sequence_ids is None:
-            sequence_ids = None if state is None else state.sequence_ids
-        else:
-            sequence_ids = vector("sample", "sequence_ids", sequence_ids, batch, device)
-        if uniforms is not None:
-            uniforms = draw_uniforms("sample", uniforms, batch, device)
-        if allowed is not None:
-            allowed = check.allowed_mask("sample", allowed, vocab, (batch,), device)
-        valid = check.valid_ids("sample", valid_vocab, vocab)
-        out = ops.adaptor_step(
-            *(logits, params, allowed, valid, None, seed, seeds, sequence_ids, position),
-            *(position_ids, uniforms, sums, length, finished, eos, pad, strict),
+        batch, draw = draw_args(
+            *("sample", ops, logits, adaptor, seed, sequence_ids, positions, uniforms, state),
+            *(allowed, valid_vocab, strict),
         )
-        return raise_if_bad("sample", Step(*out)) if strict else Step(*out)
+        rows, vocab = batch[0].shape
+        given = given_args("sample", bias, kept, adaptor, (rows,), vocab, logits.device)
+        step = Step(*ops.adaptor_step(*batch, None, *draw, *given))
+        return raise_if_bad("sample", step) if draw[-1] else step

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Piece", "broadcast", "pieces"]
+__all__ = ["Piece", "broadcast", "joined", "pieces"]
 
 
 class Piece(NamedTuple):
@@ -91,3 +91,8 @@ def _is_matrix(logits: Tensor) -> bool:
     if any(n == 0 for n, _ in dims):
         return True
     return all(s == n2 * s2 for (_, s), (n2, s2) in pairwise(dims))
+
+
+def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Concatenate; one part stays as it is, which saves a copy (and on a GPU a launch)."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec.reference import COLUMNS
+from aligndec.reference import COLUMNS, beyond_temperature
 from aligndec.shared import whole
 from aligndec.step.adaptors import Adaptor
 
@@ -21,13 +21,14 @@ class PackedAdaptors:
     """Adaptors as the kernels read them: made once by `pack`, used at every step.
 
     `params` float64 [1 | B, COLUMNS] for `batch` = B rows; `stateful`, `xtc`: whether one of them
-    is, or has it.
+    is, or has it; `cuts`: whether one does more than scale.
     """
 
     params: Tensor
     batch: int
     stateful: bool = False
     xtc: bool = False
+    cuts: bool = False
 
     def to(self, device: str | torch.device) -> PackedAdaptors:
         """Return the same adaptors on `device`."""
@@ -69,7 +70,8 @@ def pack(
         listed = as_list("pack", adaptors, "adaptors")
     if len(listed) != batch and not isinstance(adaptors, Adaptor):
         raise ValueError(f"pack: adaptors must be 1 or B = {batch} Adaptors, got {len(listed)}")
-    flags = (any(a.stateful for a in listed), any(a.xtc is not None for a in listed))
+    cuts = any(beyond_temperature(a) for a in listed)
+    flags = (any(a.stateful for a in listed), any(a.xtc is not None for a in listed), cuts)
     return PackedAdaptors(rows_of(listed).to(device), batch, *flags)
 
 

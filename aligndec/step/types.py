@@ -24,7 +24,8 @@ class Step(NamedTuple):
     `log_p` base law, `log_q` adapted law (−inf outside the kept set), `log_z` mass of the
     transform Σ_C p^{1/τ}, `log_kept` mass of the kept set under the scaled law, `entropy` of the
     base law, `kl` of the adapted law from the base law, `n_kept` the size of the kept set.
-    `status`: 0 drawn, 1 NaN or +inf, 2 no token, 3 scored token outside the kept set, 4 skipped.
+    `status`: 0 drawn, 1 NaN or +inf, 2 no token, 3 scored token outside the kept set, 4 skipped,
+    5 the given kept set is not complete.
     """
 
     token: Tensor
@@ -38,30 +39,31 @@ class Step(NamedTuple):
     status: Tensor
 
 
+_REASONS = {1: "NaN or +inf", 2: "no token left", 5: "its kept set is not complete"}
+
+
 class BadLogitsError(AligndecError, ValueError):
-    """Some rows of logits hold NaN or +inf, or leave no token at all.
+    """Some rows of logits hold NaN or +inf, or leave no token at all, or their set is unknown.
 
     Attributes
     ----------
     rows : list of int
         The bad rows, in row-major order of the leading dimensions.
     step : Step
-        What was computed: status 1 (NaN or +inf) or 2 (no token) in the bad rows, everything
-        else as usual. Nothing was committed to a state.
+        What was computed: status 1 (NaN or +inf), 2 (no token) or 5 (a given kept set that is not
+        complete) in the bad rows, everything else as usual. Nothing was committed to a state.
     """
 
     def __init__(self, rows: Sequence[int], step: Step, function: str = "sample") -> None:
         self.rows = list(rows)
         self.step = step
         status = step.status.reshape(-1)
-        shown = ", ".join(
-            f"row {r}: {'NaN or +inf' if int(status[r]) == 1 else 'no token left'}"
-            for r in self.rows[:8]
-        )
+        shown = ", ".join(f"row {r}: {_REASONS[int(status[r])]}" for r in self.rows[:8])
+        sets = " and kept must be complete" if any(int(status[r]) == 5 for r in self.rows) else ""
         more = f" and {len(self.rows) - 8} more" if len(self.rows) > 8 else ""
         super().__init__(
-            f"{function}: logits must be finite or -inf with at least one finite value per row, "
-            f"got {shown}{more} (strict=False marks such rows instead)"
+            f"{function}: logits must be finite or -inf with at least one finite value per row"
+            f"{sets}, got {shown}{more} (strict=False marks such rows instead)"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -97,9 +99,11 @@ def _any_negative(tokens: Tensor) -> bool:
     return (tokens.item() if size == 1 else int(tokens.min()) if size else 0) < 0
 
 
-def raise_if_bad(function: str, step: Step) -> Step:
-    """Return the step, or raise when some row is bad."""
-    if _any_negative(step.token):
-        rows = (step.token.reshape(-1) < 0).nonzero()[:, 0].tolist()
-        raise BadLogitsError(rows, step, function)
+def raise_if_bad(function: str, step: Step, *, given: bool = False) -> Step:
+    """Raise where a row is bad; `given`: a row may also lack a kept set and still have a token."""
+    if given or _any_negative(step.token):
+        status = step.status.reshape(-1)
+        rows = ((status == 1) | (status == 2) | (status == 5)).nonzero()[:, 0].tolist()
+        if rows:
+            raise BadLogitsError(rows, step, function)
     return step

@@ -1,7 +1,9 @@
 // Gradient of a scored token with the kept set held fixed. With 1 the indicator of the token:
-//   d log_p = 1 - p,   d log_q = (1 - q) / tau,   d log_z = (q - p) / tau.
-// A greedy row is tau = 1 with q the indicator of the arg-max. Where tau follows from the entropy H
-// of the row (dynamic temperature), its own share comes on top, with E the mean of x under q:
+//   d log_p = 1 - p,   d log_q = (1 - q) / tau,   d log_z = (q - p) / tau,
+// and of a given set d log_kept = (q - s) / tau, s the scaled law of all tokens. p is of the logits
+// as they came, q and s of the edited ones. A greedy row is tau = 1 with q the indicator of the
+// arg-max and s = p. Where tau follows from the entropy H of the row (dynamic temperature, without
+// bias and given sets), its own share comes on top, with E the mean of x under q:
 //   d log_q / d tau = (E - x_token) / tau^2,   d log_z / d tau = (L1 - E) / tau^2,
 //   d tau / d H = exponent (tau - low) / H,   d H / d x = -p (x - L1 + H).
 #pragma once
@@ -40,21 +42,27 @@ struct CutRecord {
   double low, high, log_base, log_kept, tau, mean, entropy;
 };
 
-// What one scored token adds to the gradient of its row: base_weight p + kept_weight q, q in
-// [low, high] only, + entropy_weight p (x - entropy_centre), then token_weight at the token and
-// top_weight at the token of a greedy row.
+// The upstream gradients of one token.
+struct GradientHeads {
+  double log_p, log_q, log_z, log_kept;
+};
+
+// What one scored token adds to the gradient of its row: base_weight p + scaled_weight s +
+// kept_weight q, q of the kept tokens only, + entropy_weight p (x - entropy_centre), then
+// token_weight at the token and top_weight at the token of a greedy row.
 struct RowGradient {
-  ShiftedExp base, kept;
-  float base_weight, kept_weight, token_weight, top_weight, low, high, entropy_weight,
-      entropy_centre;
+  ShiftedExp base, kept, scaled;
+  float base_weight, kept_weight, scaled_weight, token_weight, top_weight, low, high,
+      entropy_weight, entropy_centre;
   int64_t top;  // the token of a greedy row, else -1
 
-  // `heads`: the gradients of log_p, log_q and log_z; `x`: the token's logit. A token that does not
-  // exist gives none for log_p.
-  ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, float x, const double (&heads)[3],
-                          const CutRecord& cut)
+  // `x`: the token's logit as it came; one that does not exist (-inf) gives none for log_p.
+  // `log_kept`: of a given set, else 0. Where no kept set is known, log_p alone has a gradient.
+  ALIGNDEC_HD RowGradient(const Rule& rule, int64_t status, float x, const GradientHeads& heads,
+                          const CutRecord& cut, double log_kept)
       : base(1.0, cut.log_base),
         kept(rule.greedy() ? 1.0 : 1.0 / cut.tau, rule.greedy() ? 0.0 : cut.log_kept),
+        scaled(rule.greedy() ? 1.0 : 1.0 / cut.tau, rule.greedy() ? 0.0 : cut.log_kept - log_kept),
         low(static_cast<float>(cut.low)),
         high(static_cast<float>(cut.high)),
         entropy_weight(0.0f),
@@ -62,13 +70,19 @@ struct RowGradient {
         top(rule.greedy() && cut.log_kept >= 0.0 && cut.log_kept < kMostTokens
                 ? static_cast<int64_t>(cut.log_kept)
                 : -1) {
-    const bool exists = x > -INFINITY;
+    const bool exists = x > -INFINITY, scored = status == kOk || status == kOutside;
     const double inverse = rule.greedy() ? 1.0 : 1.0 / cut.tau;
-    const double g_p = exists ? heads[0] : 0.0;
-    const double g_q = status == kOk ? heads[1] * inverse : 0.0;
-    const double g_z = heads[2] * inverse;
-    const auto kept_share = static_cast<float>(g_z - g_q);
+    const double g_p = exists ? heads.log_p : 0.0;
+    const double g_q = status == kOk ? heads.log_q * inverse : 0.0;
+    double g_z = scored ? heads.log_z * inverse : 0.0;
+    double g_k = scored ? heads.log_kept * inverse : 0.0;
+    if (rule.greedy()) {
+      g_z += g_k;
+      g_k = 0.0;
+    }
+    const auto kept_share = static_cast<float>(g_z + g_k - g_q);
     base_weight = static_cast<float>(-(g_p + g_z));
+    scaled_weight = static_cast<float>(-g_k);
     kept_weight = rule.greedy() ? 0.0f : kept_share;
     top_weight = rule.greedy() ? kept_share : 0.0f;
     token_weight = exists ? static_cast<float>(g_p + g_q) : 0.0f;
@@ -81,7 +95,10 @@ struct RowGradient {
   }
 };
 
-// Whether a token of this status has a gradient.
-ALIGNDEC_HD bool has_gradient(int64_t status) { return status == kOk || status == kOutside; }
+// Whether a token of this status has a gradient; `l1` is a number where the base law is known.
+ALIGNDEC_HD bool has_gradient(int64_t status, double l1) {
+  const bool lacks_set = status == kNoToken || status == kUnknownSet;
+  return status == kOk || status == kOutside || (lacks_set && l1 == l1);
+}
 
 }  // namespace aligndec::core

@@ -27,13 +27,14 @@ ALIGNDEC_HD Rule string_rule(const double* params, const double* mu) {
   return rule;
 }
 
-// mu -= lr (surprise - tau), where -ln p_tau(y) = (log_z - log_kept) - log_p / temperature also of
-// a token outside of the kept set.
+// mu -= lr (surprise - tau), where -ln p_tau(y) = (log_z - log_kept) - (log_p + bias) / temperature
+// also of a token outside of the kept set; `bias` is what was added to its logit.
 ALIGNDEC_HD void commit_threshold(double* mu, const double* params, int64_t status,
-                                  const double (&fields)[kSums]) {
+                                  const double (&fields)[kSums], float bias) {
   const Mirostat mirostat(params);
   if (!mirostat.on() || status == kFinished || is_bad(status)) return;
-  const double surprise = (fields[2] - fields[3]) - fields[0] / params[0];
+  const double log_p = fields[0] + static_cast<double>(bias);
+  const double surprise = (fields[2] - fields[3]) - log_p / params[0];
   *mu = mirostat.threshold(*mu) - mirostat.lr * (surprise - mirostat.tau);
 }
 

@@ -11,7 +11,9 @@ namespace aligndec::core {
 constexpr int kSums = 5;               // log_p, log_q, log_z, log_kept, kl
 constexpr int kStateRows = kSums + 1;  // and the threshold of mirostat
 
-ALIGNDEC_HD bool is_bad(int64_t status) { return status == kBadLogit || status == kNoToken; }
+ALIGNDEC_HD bool is_bad(int64_t status) {
+  return status == kBadLogit || status == kNoToken || status == kUnknownSet;
+}
 
 // Adds one step to entry i of sums [kStateRows, batch]. A bad row keeps its sums and ends; a
 // finished one stays as it is.

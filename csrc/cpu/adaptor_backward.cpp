@@ -26,13 +26,17 @@ struct ByRow {
 };
 
 template <class T>
-void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, const RowInput<T>& row,
-               Workspace& ws, int64_t i) {
-  if (!core::has_gradient(args.status[i])) return;
+void add_entry(const BackwardArgs& args, const RowKernel<T>& kernel, RowInput<T> row, Workspace& ws,
+               int64_t i) {
+  if (!entry_has_gradient(args, i)) return;
   const int64_t token = args.tokens[i];
   const float x = existing_logit(row, token);
+  if (args.bias.ids) {
+    kernel.scan(row, ws);
+    kernel.edit(row, ws, args.bias.row(i));
+  }
   const core::RowGradient gradient = entry_gradient(args, i, x);
-  kernel.add_gradient(row, ws, gradient);
+  kernel.add_gradient(row, ws, gradient, args.kept.row(i));
   if (x > -std::numeric_limits<float>::infinity()) ws.list_x[token] += gradient.token_weight;
   if (gradient.top >= 0 && gradient.top < args.batch.n)
     ws.list_x[gradient.top] += gradient.top_weight;

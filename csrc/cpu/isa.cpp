@@ -50,18 +50,19 @@ bool set_instruction_set(const char* name) {
 }
 
 #if ALIGNDEC_X86_BUILDS
-template <class Kernel>
-static Kernel choose(Kernel baseline, Kernel avx2, Kernel avx512) {
+// Only what is chosen is called: the others may stand in instructions that this machine lacks.
+template <class Make>
+static auto choose(Make* baseline, Make* avx2, Make* avx512) {
   switch (current().load(std::memory_order_relaxed)) {
     case Isa::kAvx512:
-      return avx512;
+      return avx512();
     case Isa::kAvx2:
-      return avx2;
+      return avx2();
     default:
-      return baseline;
+      return baseline();
   }
 }
-#define ALIGNDEC_CHOOSE(kernel) choose(baseline::kernel(), avx2::kernel(), avx512::kernel())
+#define ALIGNDEC_CHOOSE(kernel) choose(baseline::kernel, avx2::kernel, avx512::kernel)
 #else
 #define ALIGNDEC_CHOOSE(kernel) baseline::kernel()
 #endif

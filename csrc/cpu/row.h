@@ -23,12 +23,14 @@ struct Row {
   const T* tail;  // the last, short block, padded with -inf and masked
   int64_t whole;  // blocks that are read from the row itself
   int64_t blocks;
+  bool plain;  // neither masked nor edited
 
   Row(const RowInput<T>& input, Workspace& ws)
       : in(input),
         tail(reinterpret_cast<const T*>(ws.tail)),
         whole(input.n / kBlock),
-        blocks((input.n + kBlock - 1) / kBlock) {}
+        blocks((input.n + kBlock - 1) / kBlock),
+        plain(!input.mask.flags && !input.mask.bits && !input.edited) {}
 
   // Asks for the same block of the row to come, while this one keeps the arithmetic busy.
   void prefetch_next(int64_t block) const {
@@ -38,9 +40,11 @@ struct Row {
   }
 
   Simd::F lanes(int64_t block, int64_t lane) const {
+    if (in.edited && in.edited[block]) return Simd::load(in.edited[block] + lane);
     if (block == whole) return Simd::load(tail + lane);
     const int64_t id = block * kBlock + lane;
     const Simd::F x = Simd::load(in.x + id);
+    if (plain) return x;
     if (in.mask.flags) return Simd::allow(x, in.mask.flags + id);
     if (in.mask.bits) return Simd::allow_bits(x, in.mask.bits, id);
     return x;

@@ -15,6 +15,35 @@ int64_t first_at_top(const RowInput<T>& in, const Workspace& ws) {
   return -1;
 }
 
+// What of the row's base law a cut without a kept set has to say.
+inline RowCut cut_nothing(Workspace& ws, bool edited) {
+  RowCut cut{ws.status, KeptAs::kAll, {}};
+  if (edited && ws.status == core::kNoToken) {
+    cut.masses.top = ws.base_top;
+    cut.masses.base = ws.base_sums.mass;
+    cut.masses.base_e = ws.base_sums.entropy;
+  }
+  return cut;
+}
+
+// The logit of an existing token as it came, from the maximum of these.
+template <class T>
+double gap_of(const RowInput<T>& in, const core::RowMasses& r, int64_t id) {
+  return static_cast<double>(static_cast<float>(in.x[id])) - core::base_top(r);
+}
+
+// The list is the kept set: weighs it for the draw, relative to its own maximum if it is far below
+// the row's. `kept` are its sums relative to the row's maximum.
+inline void settle_list(Workspace& ws, const core::Rule& rule, Sums kept, core::RowMasses& r) {
+  r.kept_units = kept.mass;
+  if (kept.mass < core::kFarMass) {
+    r.kept_top = r.high;
+    kept = weigh_list(ws, rule.scale, r.kept_top);
+  }
+  r.kept = kept.mass;
+  r.kept_e = kept.entropy;
+}
+
 // Gives a rule of dynamic temperature that of the row.
 template <class T>
 void temper_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
@@ -24,9 +53,8 @@ void temper_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
 }
 
 template <class T>
-RowCut cut_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
+RowCut cut_as_it_is(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
   RowCut cut{ws.status, KeptAs::kAll, {}};
-  if (cut.status != core::kOk) return cut;
   if (rule.dynamic()) temper_row(in, ws, rule);
   const bool all = !rule.truncates(ws.count);
   core::RowMasses& r = cut.masses;
@@ -64,18 +92,23 @@ RowCut cut_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
   cut.kept_as = KeptAs::kList;
   r.n_kept = ws.list_size;
   list_range(ws, r.low, r.high);
-  Sums kept{cutter.survivors().mass, cutter.survivors().entropy};
-  if (rule.cut_base && !rule.scale.identity) {
-    kept = weigh_list(ws, rule.scale, ws.top);
-    r.kept_units = kept.mass;
-    if (kept.mass == 0) {  // the scaled law gives the kept set less than a unit: take it relative
-                           // to its own maximum
-      r.kept_top = r.high;
-      kept = weigh_list(ws, rule.scale, r.kept_top);
-    }
+  const bool other_law = rule.cut_base && !rule.scale.identity;
+  const Sums decided{cutter.survivors().mass, cutter.survivors().entropy};
+  settle_list(ws, rule, other_law ? weigh_list(ws, rule.scale, ws.top) : decided, r);
+  return cut;
+}
+
+template <class T>
+RowCut cut_row(const RowInput<T>& in, Workspace& ws, core::Rule& rule) {
+  if (ws.status != core::kOk) return cut_nothing(ws, in.edited != nullptr);
+  RowCut cut = cut_as_it_is(in, ws, rule);
+  if (!in.edited) return cut;
+  core::RowMasses& r = cut.masses;
+  restore_base(ws, r);
+  if (rule.greedy()) {
+    r.greedy_gap = gap_of(in, r, r.greedy_token);
+  } else {
+    r.moved = moved_between(ws, rule, r);
   }
-  r.kept = kept.mass;
-  r.kept_e = kept.entropy;
-  if (r.kept_top == r.top) r.kept_units = r.kept;
   return cut;
 }

@@ -19,9 +19,9 @@ int64_t id_of_rank(const Row<T>& row, const Workspace& ws, float low, float high
   return -1;
 }
 
-// Prefix of the weighted list, then back to the row for the id.
+// Prefix of the weighted list, then back to the row for the id where that is not known.
 template <class T>
-int64_t draw_from_list(const RowInput<T>& in, const Workspace& ws, const core::RowMasses& r,
+int64_t draw_from_list(const RowInput<T>& in, const Workspace& ws, const RowCut& cut,
                        uint64_t target) {
   uint64_t before = 0;
   int64_t i = 0;
@@ -32,6 +32,8 @@ int64_t draw_from_list(const RowInput<T>& in, const Workspace& ws, const core::R
     before += sum;
   }
   while (i < ws.list_size && before + ws.list_weight[i] <= target) before += ws.list_weight[i++];
+  if (cut.list_ids) return cut.list_ids[i];
+  const core::RowMasses& r = cut.masses;
   return id_of_rank(Row<T>(in, const_cast<Workspace&>(ws)), ws, r.low, r.high, i);
 }
 
@@ -74,15 +76,6 @@ int64_t draw_from_row(const RowInput<T>& in, const Workspace& ws, const core::Ro
                          target);
 }
 
-inline int64_t count_between(const float* x, int64_t n, float low, float high) {
-  const Simd::F lo = Simd::set(low), hi = Simd::set(high);
-  int64_t count = 0, i = 0;
-  for (; i + Simd::kLanes <= n; i += Simd::kLanes)
-    count += __builtin_popcount(Simd::lanes(Simd::between(Simd::load(x + i), lo, hi)));
-  for (; i < n; ++i) count += x[i] >= low && x[i] <= high;
-  return count;
-}
-
 // An interval is kept: a chunk weighs what is certainly inside and its kept tokens of the band,
 // which follow each other in the list.
 template <class T>
@@ -108,7 +101,7 @@ int64_t draw_row(const RowInput<T>& in, const Workspace& ws, const RowCut& cut, 
                  uint64_t target) {
   const core::RowMasses& r = cut.masses;
   if (r.greedy_token >= 0) return r.greedy_token;
-  if (cut.kept_as == KeptAs::kList) return draw_from_list(in, ws, r, target);
+  if (cut.kept_as == KeptAs::kList) return draw_from_list(in, ws, cut, target);
   if (cut.kept_as == KeptAs::kAll) return draw_from_row(in, ws, r, scaled, target);
   return draw_from_interval(in, ws, r, scaled, target);
 }

@@ -13,6 +13,8 @@
 //
 #include "cpu/row_list.h"
 //
+#include "cpu/row_edit.h"
+//
 #include "cpu/row_prefix.h"
 //
 #include "cpu/row_powers.h"
@@ -39,11 +41,14 @@
 //
 #include "cpu/row_cut.h"
 //
+#include "cpu/row_given.h"
+//
 #include "cpu/row_draw.h"
 //
 #include "cpu/row_backward.h"
 
 template <class T>
 RowKernel<T> make_row_kernel() {
-  return {&scan_row<T>, &cut_row<T>, &draw_row<T>, &add_gradient<T>, &exp_array};
+  return {&scan_row<T>, &edit_row<T>, &cut_row<T>,      &cut_given<T>,
+          &list_ids<T>, &draw_row<T>, &add_gradient<T>, &exp_array};
 }

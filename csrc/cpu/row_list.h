@@ -19,9 +19,10 @@ void gather(const RowInput<T>& in, Workspace& ws, float low, float high) {
 }
 
 // Fills the lanes past the end, which weigh nothing and are never kept.
-inline void pad_list(Workspace& ws) {
-  for (int64_t i = 0; i < kSlack; ++i) ws.list_x[ws.list_size + i] = -INFINITY;
+inline void pad(float* x, int64_t n) {
+  for (int64_t i = 0; i < kSlack; ++i) x[n + i] = -INFINITY;
 }
+inline void pad_list(Workspace& ws) { pad(ws.list_x, ws.list_size); }
 
 // Drops from the list what lies outside [low, high].
 inline void narrow(Workspace& ws, float low, float high) {
@@ -54,23 +55,38 @@ inline void list_range(const Workspace& ws, float& least, float& most) {
   }
 }
 
+// How many of n logits lie in [low, high].
+inline int64_t count_between(const float* x, int64_t n, float low, float high) {
+  const Simd::F lo = Simd::set(low), hi = Simd::set(high);
+  int64_t count = 0, i = 0;
+  for (; i + Simd::kLanes <= n; i += Simd::kLanes)
+    count += __builtin_popcount(Simd::lanes(Simd::between(Simd::load(x + i), lo, hi)));
+  for (; i < n; ++i) count += x[i] >= low && x[i] <= high;
+  return count;
+}
+
+// Weighs n logits relative to `top`, and the lanes up to the next multiple, which must weigh
+// nothing.
 template <bool kScaled>
-Sums weigh_list_as(Workspace& ws, const core::Scale& scale, float top) {
-  const int64_t n = ws.list_size;
-  pad_list(ws);
+Sums weigh_array_as(const float* x, int64_t n, uint64_t* weights, const core::Scale& scale,
+                    float top) {
   const Weighing weighing(top, scale);
   MassSum sum;
   int64_t added = 0;
   for (int64_t i = 0; i < n; i += Simd::kLanes, added += Simd::kLanes) {
-    const Simd::F t = weighing.gap<kScaled>(Simd::load(ws.list_x + i));
+    const Simd::F t = weighing.gap<kScaled>(Simd::load(x + i));
     const Simd::Wide w = Simd::widen(exp_lanes(t));
-    const Simd::Words weights = Simd::weight_bits(w, core::kMassMagic);
-    Simd::store_weights(ws.list_weight + i, weights, core::kMassMagic);
-    Simd::add_words(sum.mass, weights);
+    const Simd::Words bits = Simd::weight_bits(w, core::kMassMagic);
+    Simd::store_weights(weights + i, bits, core::kMassMagic);
+    Simd::add_words(sum.mass, bits);
     Simd::add_words(sum.entropy, Simd::product_bits(w, Simd::widen_gap(t), core::kMassMagic));
   }
-  ws.list_mass = MassSum::total(sum.mass, added);
-  return {ws.list_mass, MassSum::total(sum.entropy, added)};
+  return {MassSum::total(sum.mass, added), MassSum::total(sum.entropy, added)};
+}
+inline Sums weigh_array(const float* x, int64_t n, uint64_t* weights, const core::Scale& scale,
+                        float top) {
+  return scale.identity ? weigh_array_as<false>(x, n, weights, scale, top)
+                        : weigh_array_as<true>(x, n, weights, scale, top);
 }
 
 // What the tokens of the list from `low` on weigh, relative to `top`.
@@ -92,6 +108,8 @@ inline Sums list_sums_from(Workspace& ws, const core::Scale& scale, float top, f
 
 // Weighs the list relative to `top`.
 inline Sums weigh_list(Workspace& ws, const core::Scale& scale, float top) {
-  return scale.identity ? weigh_list_as<false>(ws, scale, top)
-                        : weigh_list_as<true>(ws, scale, top);
+  pad_list(ws);
+  const Sums sums = weigh_array(ws.list_x, ws.list_size, ws.list_weight, scale, top);
+  ws.list_mass = sums.mass;
+  return sums;
 }

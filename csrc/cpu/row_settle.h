@@ -86,5 +86,5 @@ bool cut_wide(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, core
   r.kept = r.kept_units = ws.inside.mass + undecided.mass;
   r.kept_e = ws.inside.entropy + undecided.entropy;
   r.n_kept = ws.inside_count + ws.list_size;
-  return true;
+  return r.kept >= core::kFarMass;
 }

@@ -20,11 +20,19 @@ RowInput<T> row_input(const RowBatch& batch, int64_t row) {
                                : nullptr};
 }
 
-// The logit of a token, -inf if it does not exist.
+// The logit of a token as it came, -inf if it does not exist.
 template <class T>
 float existing_logit(const RowInput<T>& row, int64_t id) {
   const bool exists = id < row.n && row.mask.allows(id);
   return exists ? static_cast<float>(row.x[id]) : -std::numeric_limits<float>::infinity();
+}
+
+// The same with the bias that the row was edited by.
+template <class T>
+float edited_logit(const RowInput<T>& row, int64_t id) {
+  if (row.edited && id < row.n && row.edited[id / kBlock])
+    return row.edited[id / kBlock][id % kBlock];
+  return existing_logit(row, id);
 }
 
 inline Workspace& thread_workspace() {

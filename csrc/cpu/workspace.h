@@ -1,6 +1,7 @@
 // Scratch of the row kernel: what one thread keeps of its current row.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -98,6 +99,18 @@ struct Workspace {
   // Scratch of find_prefix.
   uint64_t *key, *key_weight;
 
+  // A bias on the row (row_edit.h): the blocks that it edits, written out, and what its tokens were
+  // and became.
+  const float** edited;  // [blocks], null but for the edited ones
+  float* edited_x;       // kBlock for each edited block
+  int64_t* edited_block;
+  int64_t edited_blocks = 0;
+  float *edit_from, *edit_to;
+  int64_t edits;
+  float base_top;  // the maximum before
+  bool base_sums_known;
+  Sums base_sums;  // the base law before
+
  private:
   Arena arena_;
   int64_t capacity_ = -1;
@@ -108,7 +121,7 @@ inline void Workspace::reserve(int64_t n) {
   const int64_t entries = (n + kBlock - 1) / kBlock * kBlock + kBlock;
   const int64_t most_chunks = entries / kChunk + 2, blocks = entries / kBlock + kSlack;
   unsigned char* p = arena_.get(
-      static_cast<size_t>(entries * (3 * 8 + 2 * 4) + 4 * most_chunks * 8 + blocks * 12 + 1024) /
+      static_cast<size_t>(entries * (3 * 8 + 5 * 4) + 4 * most_chunks * 8 + blocks * 28 + 2048) /
       64 * 64);
   const auto take = [&p](auto*& array, int64_t length) {
     array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(p);
@@ -124,6 +137,13 @@ inline void Workspace::reserve(int64_t n) {
   take(band_end, most_chunks);
   take(band_x, entries);
   take(block_max, blocks);
+  take(edited, blocks);
+  take(edited_block, blocks);
+  take(edited_x, entries);
+  take(edit_from, entries);
+  take(edit_to, entries);
+  std::fill_n(edited, blocks, nullptr);
+  edited_blocks = 0;
   capacity_ = n;
 }
 

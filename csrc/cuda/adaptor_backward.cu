@@ -53,7 +53,7 @@ struct BackwardKernel {
   static __device__ void add_entry(const BackwardArgs& a, int64_t row, int64_t i, int64_t first,
                                    const float (&x)[kGradientsPerThread],
                                    float (&sum)[kGradientsPerThread]) {
-    if (!core::has_gradient(a.status[i])) return;
+    if (!entry_has_gradient(a, i)) return;
     const int64_t token = a.tokens[i];
     const float chosen = existing_logit(a.batch, row, token);
     const core::RowGradient g = entry_gradient(a, i, chosen);

@@ -5,6 +5,7 @@
 
 #include "core/logit.h"
 #include "launch/bits.h"
+#include "launch/sparse_rows.h"
 
 struct CUstream_st;  // what cudaStream_t points to
 
@@ -61,6 +62,9 @@ struct StepArgs {
   BitSource bits;
   StateRef state;
   StepFields out;
+  BiasRows bias;
+  KeptRows kept;
+  SetRows sets;
 };
 
 // Scores tokens [rows] under `adaptors` rules; fields [adaptors, rows].
@@ -69,6 +73,7 @@ struct GridArgs {
   int64_t adaptors;
   const int64_t* tokens;
   StepFields out;
+  BiasRows bias;
 };
 
 // The kept set itself: mask [rows, vocab].
@@ -76,10 +81,19 @@ struct MaskArgs {
   RowBatch batch;
   bool* mask;
   int64_t vocab;
+  BiasRows bias;
 };
 
-// Gradient of log_p, log_q and log_z with the kept set held fixed: grad_logits [rows, vocab],
-// written whole.
+// The kept sets as sparse rows; `sums` of a state holds thresholds, or is null.
+struct SetsArgs {
+  RowBatch batch;
+  const double* sums;
+  BiasRows bias;
+  SetRows sets;
+};
+
+// Gradient of log_p, log_q and log_z, and of log_kept where the set is given, with the kept set
+// held fixed: grad_logits [rows, vocab], written whole.
 struct BackwardArgs {
   RowBatch batch;
   int64_t count, vocab;
@@ -87,12 +101,16 @@ struct BackwardArgs {
   const double *grad_log_p, *grad_log_q, *grad_log_z;
   const double* cut;  // core::CutRecord, [7, count]
   void* grad_logits;
+  const double *grad_log_kept, *log_kept;  // null: no gradient of log_kept
+  BiasRows bias;
+  KeptRows kept;
 };
 
 namespace cpu {
 void launch_adaptor_step(const StepArgs& args);
 void launch_adaptor_grid(const GridArgs& args);
 void launch_adaptor_mask(const MaskArgs& args);
+void launch_adaptor_sets(const SetsArgs& args);
 void launch_adaptor_score_backward(const BackwardArgs& args);
 }  // namespace cpu
 

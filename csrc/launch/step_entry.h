@@ -75,15 +75,27 @@ ALIGNDEC_HD void write_bad(const StepFields& out, int64_t count, int64_t i, int6
   write_empty(out, count, i, -1, status, NAN);
 }
 
-// The books of one token with logit x (-inf: it does not exist) of a row whose kept set is known.
+// A row of which the base law alone is known, because no kept set is: the books of a given token
+// with logit x, or of none (null).
+ALIGNDEC_HD void write_without_set(const core::RowMasses& r, const StepFields& out, int64_t count,
+                                   int64_t i, int64_t status, int64_t token, const float* x) {
+  const core::RowBooks books = core::row_books(r, 0.0);
+  const double log_p = x ? core::token_log_p(r, books, *x) : NAN;
+  const double floats[] = {log_p, NAN, NAN, NAN, books.entropy, NAN};
+  write_fields(out, i, x ? token : -1, floats, 0, status);
+  const double l1 = books.base_log_sum + core::base_top(r);
+  write_extras(out, count, i, {NAN, NAN, l1, NAN, 1.0, NAN, books.entropy}, 0, 0);
+}
+
+// The books of one token of a row whose kept set is known: its logit as it came, x (-inf: it does
+// not exist), the edited one, z, and whether it is kept.
 ALIGNDEC_HD void write_token(const core::RowMasses& r, const core::Rule& rule,
                              const StepFields& out, int64_t count, int64_t i, int64_t token,
-                             float x) {
+                             float x, float z, bool kept) {
   const core::RowBooks books = core::row_books(r, rule.tau);
-  const bool kept = rule.greedy() ? token == r.greedy_token : x >= r.low && x <= r.high;
   const double infinity = INFINITY;
   const double floats[] = {core::token_log_p(r, books, x),
-                           kept ? core::token_log_q(r, books, x, rule.tau) : -infinity,
+                           kept ? core::token_log_q(r, books, z, rule.tau) : -infinity,
                            books.log_z,
                            books.log_kept,
                            books.entropy,
@@ -92,9 +104,21 @@ ALIGNDEC_HD void write_token(const core::RowMasses& r, const core::Rule& rule,
   const double lc = rule.greedy() ? static_cast<double>(r.greedy_token)
                                   : books.kept_log_sum + r.kept_top / rule.tau;
   write_extras(out, count, i,
-               {r.low, r.high, books.base_log_sum + r.top, lc, rule.tau,
+               {r.low, r.high, books.base_log_sum + core::base_top(r), lc, rule.tau,
                 core::mean_of_kept(r, rule.tau), books.entropy},
                r.scaled, r.kept_units);
+}
+
+// Whether the kept set, an interval of logits, holds a token with edited logit z.
+ALIGNDEC_HD bool keeps(const core::RowMasses& r, const core::Rule& rule, int64_t token, float z) {
+  return rule.greedy() ? token == r.greedy_token : z >= r.low && z <= r.high;
+}
+
+// Without a bias.
+ALIGNDEC_HD void write_token(const core::RowMasses& r, const core::Rule& rule,
+                             const StepFields& out, int64_t count, int64_t i, int64_t token,
+                             float x) {
+  write_token(r, rule, out, count, i, token, x, x, keeps(r, rule, token, x));
 }
 
 // Adds entry i to its running sums.
@@ -105,7 +129,8 @@ ALIGNDEC_HD void commit_entry(const StepArgs& args, int64_t i) {
   core::commit_step(state.sums, args.count, i, state.length, state.finished, state.eos, state.n_eos,
                     out.status[i], out.token[i], fields);
   core::commit_threshold(state.sums + core::kSums * args.count + i,
-                         args.batch.params + i * args.batch.params_stride, out.status[i], fields);
+                         args.batch.params + i * args.batch.params_stride, out.status[i], fields,
+                         args.bias.row(i).at(out.token[i]));
 }
 
 }  // namespace aligndec

@@ -2,72 +2,10 @@
 #include "ops/adaptor_step.h"
 
 #include "core/gradient.h"
-#include "core/state.h"
 #include "device.h"
-#include "launch/adaptor_step.h"
-#include "ops/logits.h"
+#include "ops/step_tensors.h"
 
 namespace aligndec {
-namespace {
-
-// `entries` rows of parameters are wanted: one for all, or one each.
-RowBatch row_batch(const char* op, const Tensor& logits, const Tensor& params,
-                   const OptionalTensor& allowed, int64_t valid_vocab, int64_t entries) {
-  check_logits(op, logits);
-  const int64_t rows = logits.size(0), vocab = logits.size(1);
-  ALIGNDEC_CHECK(0 <= valid_vocab && valid_vocab <= vocab, op, ": valid_vocab must be in [0, ",
-                 vocab, "], got ", valid_vocab);
-  ALIGNDEC_CHECK(params.scalar_type() == ScalarType::Double && params.dim() == 2 &&
-                     (params.size(0) == 1 || params.size(0) == entries) &&
-                     params.size(1) == core::kRuleColumns && params.is_contiguous() &&
-                     params.device() == logits.device(),
-                 op, ": params must be a contiguous float64 [1 or ", entries, ", ",
-                 core::kRuleColumns, "], got ", params.sizes());
-  RowBatch batch = batch_of_logits(op, logits, valid_vocab);
-  batch.params = params.const_data_ptr<double>();
-  batch.params_stride = params.size(0) == 1 ? 0 : core::kRuleColumns;
-  if (allowed) {
-    const bool bits = allowed->scalar_type() == ScalarType::Int;
-    const int64_t width = bits ? (vocab + 31) / 32 : vocab;
-    ALIGNDEC_CHECK((bits || allowed->scalar_type() == ScalarType::Bool) && allowed->dim() == 2 &&
-                       (allowed->size(0) == 1 || allowed->size(0) == rows) &&
-                       allowed->size(1) == width && (width <= 1 || allowed->stride(1) == 1) &&
-                       allowed->device() == logits.device(),
-                   op, ": allowed must be bool [R, V] or int32 [R, ceil(V/32)], got ",
-                   allowed->scalar_type(), " ", allowed->sizes());
-    const int64_t stride = allowed->size(0) == 1 ? 0 : allowed->stride(0);
-    if (bits) {
-      batch.allowed_bits = reinterpret_cast<const uint32_t*>(allowed->const_data_ptr<int32_t>());
-      batch.allowed_bits_stride = stride;
-    } else {
-      batch.allowed = allowed->const_data_ptr<bool>();
-      batch.allowed_stride = stride;
-    }
-  }
-  return batch;
-}
-
-// The nine tensors of a Step.
-struct Fields {
-  Tensor token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status;
-
-  Fields(IntArrayRef shape, const Tensor& logits) {
-    for (Tensor* t : {&token, &n_kept, &status}) *t = empty(shape, ScalarType::Long, logits);
-    for (Tensor* t : {&log_p, &log_q, &log_z, &log_kept, &entropy, &kl})
-      *t = empty(shape, ScalarType::Double, logits);
-  }
-  StepFields pointers() const {
-    const auto real = [](const Tensor& t) { return t.mutable_data_ptr<double>(); };
-    const auto whole = [](const Tensor& t) { return t.mutable_data_ptr<int64_t>(); };
-    return {whole(token), real(log_p),   real(log_q),   real(log_z), real(log_kept), real(entropy),
-            real(kl),     whole(n_kept), whole(status), nullptr,     nullptr};
-  }
-  StepTensors tensors() const {
-    return {token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status};
-  }
-};
-
-}  // namespace
 
 StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
                          int64_t valid_vocab, const OptionalTensor& tokens, int64_t seed,
@@ -75,36 +13,22 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
                          int64_t position, const OptionalTensor& positions,
                          const OptionalTensor& uniforms, const OptionalTensor& sums,
                          const OptionalTensor& length, const OptionalTensor& finished,
-                         const OptionalTensor& eos, int64_t pad, bool strict) {
+                         const OptionalTensor& eos, int64_t pad, bool strict,
+                         const OptionalTensor& bias_ids, const OptionalTensor& bias_offsets,
+                         const OptionalTensor& bias_values, const OptionalTensor& kept_ids,
+                         const OptionalTensor& kept_offsets, const OptionalTensor& kept_complete) {
   constexpr const char* kOp = "adaptor_step";
   const int64_t rows = logits.size(0);
   StepArgs args{};
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, rows);
   args.count = rows;
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
-  check_vector(kOp, "seeds", seeds, ScalarType::Long, rows, logits);
-  check_vector(kOp, "sequence_ids", sequence_ids, ScalarType::Long, rows, logits);
-  check_vector(kOp, "positions", positions, ScalarType::Long, rows, logits);
-  check_vector(kOp, "uniforms", uniforms, ScalarType::Double, rows, logits);
   args.tokens = const_data_or_null<int64_t>(tokens);
-  args.bits = {
-      const_data_or_null<double>(uniforms),      const_data_or_null<int64_t>(seeds),     seed,
-      const_data_or_null<int64_t>(sequence_ids), const_data_or_null<int64_t>(positions), position};
-  args.state.pad = pad;
-  if (sums) {
-    ALIGNDEC_CHECK(length && finished, kOp, ": sums, length and finished must be given together");
-    check_doubles(kOp, "sums", *sums, {core::kStateRows, rows}, logits);
-    check_vector(kOp, "length", length, ScalarType::Long, rows, logits);
-    check_vector(kOp, "finished", finished, ScalarType::Bool, rows, logits);
-    if (eos) check_vector(kOp, "eos", eos, ScalarType::Long, eos->numel(), logits);
-    args.state = {data_or_null<double>(sums),
-                  data_or_null<int64_t>(length),
-                  data_or_null<bool>(finished),
-                  const_data_or_null<int64_t>(eos),
-                  eos ? eos->numel() : 0,
-                  pad,
-                  strict};
-  }
+  args.bits =
+      bit_source(kOp, uniforms, seeds, seed, sequence_ids, positions, position, rows, logits);
+  args.state = state_ref(kOp, sums, length, finished, eos, pad, strict, rows, logits);
+  args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
+  args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, rows, logits);
   const Fields fields({rows}, logits);
   args.out = fields.pointers();
   launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
@@ -113,7 +37,10 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
 
 ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
                            const OptionalTensor& allowed, int64_t valid_vocab, const Tensor& tokens,
-                           const OptionalTensor& rows) {
+                           const OptionalTensor& rows, const OptionalTensor& bias_ids,
+                           const OptionalTensor& bias_offsets, const OptionalTensor& bias_values,
+                           const OptionalTensor& kept_ids, const OptionalTensor& kept_offsets,
+                           const OptionalTensor& kept_complete) {
   constexpr const char* kOp = "adaptor_score";
   const int64_t count = tokens.numel();
   StepArgs args{};
@@ -123,6 +50,8 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
+  args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, count, logits);
+  args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, count, logits);
   const Fields fields({count}, logits);
   const Tensor cut = empty({core::CutRecord::kRows, count}, ScalarType::Double, logits);
   const Tensor mass = empty({2, count}, ScalarType::Long, logits);
@@ -134,7 +63,8 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
 }
 
 GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
-                         int64_t valid_vocab, const Tensor& tokens) {
+                         int64_t valid_vocab, const Tensor& tokens, const OptionalTensor& bias_ids,
+                         const OptionalTensor& bias_offsets, const OptionalTensor& bias_values) {
   constexpr const char* kOp = "adaptor_grid";
   const int64_t rows = logits.size(0), adaptors = params.size(0);
   GridArgs args{};
@@ -142,6 +72,7 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
   args.adaptors = adaptors;
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
+  args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
   const Fields fields({adaptors, rows}, logits);
   const Tensor mass = empty({2, adaptors, rows}, ScalarType::Long, logits);
   args.out = fields.pointers();
@@ -151,9 +82,13 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
 }
 
 Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
-                    int64_t valid_vocab) {
+                    int64_t valid_vocab, const OptionalTensor& bias_ids,
+                    const OptionalTensor& bias_offsets, const OptionalTensor& bias_values) {
+  constexpr const char* kOp = "adaptor_mask";
+  const int64_t rows = logits.size(0);
   MaskArgs args{};
-  args.batch = row_batch("adaptor_mask", logits, params, allowed, valid_vocab, logits.size(0));
+  args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, rows);
+  args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
   const Tensor mask = empty(logits.sizes(), ScalarType::Bool, logits);
   args.mask = mask.mutable_data_ptr<bool>();
   args.vocab = logits.size(1);
@@ -165,7 +100,11 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
                               const Tensor& grad_log_z, const Tensor& logits, const Tensor& params,
                               const OptionalTensor& allowed, int64_t valid_vocab,
                               const Tensor& tokens, const OptionalTensor& rows, const Tensor& cut,
-                              const Tensor& status) {
+                              const Tensor& status, const OptionalTensor& grad_log_kept,
+                              const OptionalTensor& log_kept, const OptionalTensor& bias_ids,
+                              const OptionalTensor& bias_offsets, const OptionalTensor& bias_values,
+                              const OptionalTensor& kept_ids, const OptionalTensor& kept_offsets,
+                              const OptionalTensor& kept_complete) {
   constexpr const char* kOp = "adaptor_score_backward";
   const int64_t count = tokens.numel();
   BackwardArgs args{};
@@ -188,6 +127,16 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.grad_log_q = heads[1].const_data_ptr<double>();
   args.grad_log_z = heads[2].const_data_ptr<double>();
   args.cut = cut.const_data_ptr<double>();
+  const Tensor kept_head = grad_log_kept ? as_contiguous(*grad_log_kept) : Tensor();
+  if (grad_log_kept) {
+    check_vector(kOp, "grad_log_kept", kept_head, ScalarType::Double, count, logits);
+    ALIGNDEC_CHECK(log_kept, kOp, ": grad_log_kept must come with log_kept, got none");
+    check_vector(kOp, "log_kept", *log_kept, ScalarType::Double, count, logits);
+    args.grad_log_kept = kept_head.const_data_ptr<double>();
+    args.log_kept = log_kept->const_data_ptr<double>();
+  }
+  args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, count, logits);
+  args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, count, logits);
   const Tensor grad = empty(logits.sizes(), logits.scalar_type(), logits);
   args.grad_logits = grad.mutable_data_ptr();
   launch<cpu::launch_adaptor_score_backward, cuda::launch_adaptor_score_backward>(logits, args);

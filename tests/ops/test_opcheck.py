@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from support.cases import bits, randn
+from support.sparse_cases import random_bias
 from torch import Tensor
 
 import aligndec as ad
@@ -53,6 +54,8 @@ def step_args(logits: Tensor, rows: int, state: bool = False, **given: object) -
 
 
 TOKENS = torch.tensor([1, 2, 36])
+BIAS = tuple(random_bias(ROWS, VOCAB, 1))
+KEPT = tuple(ad.KeptSets.from_lists([[1, 2, 3, 4, 8], [5, 6, 9, 30], [2, 7, 36]]))
 
 
 def samples(op: str) -> Iterator[tuple]:
@@ -73,8 +76,16 @@ def samples(op: str) -> Iterator[tuple]:
             positions=torch.arange(ROWS),
         )
         yield step_args(x, 1, uniforms=torch.rand(ROWS, dtype=torch.float64))
+        yield *step_args(x, 1), *BIAS, *KEPT
+    elif op == "adaptor_sets":
+        yield x, params(1), None, VOCAB, None, 4
+        yield x.half(), params(ROWS), allowed, 30, torch.zeros(6, ROWS).double(), 2**20, *BIAS
+    elif op == "adaptor_step_sets":
+        batch, draw = step_args(x, ROWS)[:4], step_args(x, ROWS)[5:]
+        yield *batch, *draw, 4, *BIAS
     elif op == "adaptor_score":
         yield x, params(1), None, VOCAB, TOKENS, None
+        yield x, params(1), None, VOCAB, TOKENS, None, None, None, None, *KEPT
         yield x.clone().requires_grad_(), params(ROWS), allowed, VOCAB, TOKENS, None
         rows = torch.tensor([0, 0, 2])
         yield x.bfloat16().requires_grad_(), params(ROWS), bits(allowed), 30, TOKENS, rows
@@ -82,12 +93,17 @@ def samples(op: str) -> Iterator[tuple]:
         grads = [torch.randn(ROWS, dtype=torch.float64) for _ in range(3)]
         out = torch.ops.aligndec.adaptor_score(x, params(1), None, VOCAB, TOKENS, None)
         yield *grads, x, params(1), None, VOCAB, TOKENS, None, out[9], out[8]
+        out = torch.ops.aligndec.adaptor_score(
+            x, params(1), None, VOCAB, TOKENS, None, *BIAS, *KEPT
+        )
+        whole = x, params(1), None, VOCAB, TOKENS, None, out[9], out[8], grads[0], out[4]
+        yield *grads, *whole, *BIAS, *KEPT
     elif op == "adaptor_grid":
         yield x, params(2), None, VOCAB, TOKENS
-        yield x.half(), params(3), allowed, 30, TOKENS
+        yield x.half(), params(3), allowed, 30, TOKENS, *BIAS
     elif op == "adaptor_mask":
         yield x, params(1), None, VOCAB
-        yield x.bfloat16(), params(ROWS), bits(allowed), 30
+        yield x.bfloat16(), params(ROWS), bits(allowed), 30, *BIAS
     elif op == "imh_chain":
         weight = torch.randn(ROWS, VOCAB, dtype=torch.float64)
         yield weight, -5, None, None
@@ -150,7 +166,7 @@ def test_opcheck(op: str) -> None:
 
 
 def test_the_step_is_registered() -> None:
-    expected = {"step", "score", "score_backward", "grid", "mask"}
+    expected = {"step", "score", "score_backward", "grid", "mask", "sets", "step_sets"}
     assert {f"adaptor_{name}" for name in expected} <= set(every_op())
 
 

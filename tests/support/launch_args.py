@@ -31,14 +31,21 @@ StepFields = structure(
     "StepFields",
     "token* log_p* log_q* log_z* log_kept* entropy* kl* n_kept* status* cut* mass*",
 )
-NESTED = {"batch": RowBatch, "bits": BitSource, "state": StateRef, "out": StepFields}
-StepArgs = structure("StepArgs", "batch count tokens* row_of* bits state out", **NESTED)
-GridArgs = structure("GridArgs", "batch adaptors tokens* out", **NESTED)
-MaskArgs = structure("MaskArgs", "batch mask* vocab", **NESTED)
+SPARSE = {  # absent unless given
+    "bias": structure("BiasRows", "ids* offsets* values*"),
+    "kept": structure("KeptRows", "ids* offsets* complete*"),
+    "sets": structure("SetRows", "ids* stride sizes* complete*"),
+}
+NESTED = {"batch": RowBatch, "bits": BitSource, "state": StateRef, "out": StepFields, **SPARSE}
+StepArgs = structure(
+    "StepArgs", "batch count tokens* row_of* bits state out bias kept sets", **NESTED
+)
+GridArgs = structure("GridArgs", "batch adaptors tokens* out bias", **NESTED)
+MaskArgs = structure("MaskArgs", "batch mask* vocab bias", **NESTED)
 BackwardArgs = structure(
     "BackwardArgs",
     "batch count vocab tokens* row_of* status* grad_log_p* grad_log_q* grad_log_z* cut* "
-    "grad_logits*",
+    "grad_logits* grad_log_kept* log_kept* bias kept",
     **NESTED,
 )
 ChainArgs = structure(
