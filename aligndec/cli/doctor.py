@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from rich.table import Table
 import aligndec
 from aligndec.cli import model_store
 from aligndec.cli.console import console
+from aligndec.ops import problem as kernel_problem
 
 __all__ = ["examine"]
 
@@ -20,6 +22,7 @@ _EXTRAS = {
     "hf": ("transformers", "accelerate", "gguf"),
     "cli": ("typer", "rich", "pyarrow", "matplotlib", "vaderSentiment"),
 }
+Section = Callable[[list[str]], list[tuple[str, str]]]
 _REBUILD = "pip install --no-build-isolation --force-reinstall --no-deps ."
 
 
@@ -29,8 +32,9 @@ def examine() -> bool:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in (*_system(), *_extension(problems), *_extras(problems), *_model(problems)):
-        table.add_row(name, value)
+    for section in (_system, _extension, _extras, _model):
+        for name, value in _examined(section, problems):
+            table.add_row(name, value)
     kernels_work = _self_test(problems)
     table.add_row("self-test", "kernels equal the reference" if kernels_work else "not passed")
     console.print(table)
@@ -41,7 +45,17 @@ def examine() -> bool:
     return kernels_work
 
 
-def _system() -> list[tuple[str, str]]:
+def _examined(section: Section, problems: list[str]) -> list[tuple[str, str]]:
+    """Return the rows of a section; what is broken there does not end the report."""
+    try:
+        return section(problems)
+    except Exception as error:
+        name = section.__name__.strip("_")
+        problems.append(f"{name} cannot be examined ({type(error).__name__}: {error})")
+        return [(name, "cannot be examined")]
+
+
+def _system(problems: list[str]) -> list[tuple[str, str]]:
     return [
         ("aligndec", f"{aligndec.__version__} in {aligndec.__path__[0]}"),
         ("python", f"{platform.python_version()} in {sys.prefix}"),
@@ -107,6 +121,9 @@ def _model(problems: list[str]) -> list[tuple[str, str]]:
 
 def _self_test(problems: list[str]) -> bool:
     """Draw once from kernels and reference: token, counts and floats must agree."""
+    if kernel_problem:
+        problems.append(kernel_problem)
+        return False
     logits = torch.randn(4, 1031, generator=torch.Generator().manual_seed(0)) * 3
     adaptor = aligndec.Adaptor(temperature=0.8, top_p=0.9, min_p=0.01)
 

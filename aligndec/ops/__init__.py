@@ -3,7 +3,7 @@
 from aligndec.ops import compat
 from aligndec.ops.backend import build_info, current_ops, use_backend
 from aligndec.ops.eager import EAGER
-from aligndec.ops.library import NATIVE, extension, torch_ops
+from aligndec.ops.library import NATIVE, extension, problem, torch_ops
 from aligndec.ops.types import Op, Ops
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "compat",
     "current_ops",
     "extension",
+    "problem",
     "torch_ops",
     "use_backend",
 ]

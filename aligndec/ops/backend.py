@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ def current_ops() -> Ops:
         return chosen
     if library.NATIVE:
         return library.torch_ops
+    if os.environ.get("ALIGNDEC_REQUIRE_NATIVE") == "1":
+        raise ImportError(f"ALIGNDEC_REQUIRE_NATIVE=1, but {library.problem}")
     if not _Once.warned:
         _Once.warned = True
         warnings.warn(

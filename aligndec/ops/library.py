@@ -7,7 +7,6 @@ holds no Python and stands on torch's stable ABI; `aligndec._C` beside it says w
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import import_module
 from importlib.util import find_spec
@@ -59,24 +58,24 @@ def _load() -> tuple[Any, str]:
         module.set_instruction_set(min(wanted, best, key=_BY_WIDTH.index))
     except Exception as error:
         found = f"torch {torch.__version__} and Python {platform.python_version()}"
+        cause = error.__cause__ or error  # torch names the file alone, what it caught the reason
+        reason = " ".join(f"{type(cause).__name__}: {cause}".split())[:400]
+        how = _REBUILD
+        if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10):
+            how = "pip install 'torch>=2.10'"
+        elif torch.version.cuda is None and "cuda" in reason:  # kernels of a CUDA build
+            how = f"ALIGNDEC_CUDA=0 {_REBUILD}"
         return None, (
             f"the compiled kernels do not load: built with {built} for torch >= 2.10, found "
-            f"{found} ({_one_line(error)}); rebuild them with `{_REBUILD}`"
+            f"{found} ({reason}); put it right with `{how}`"
         )
     return module, ""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:400]
 
 
 extension, problem = _load()
 """The pybind11 module beside the compiled kernels, or None; and then why, in a sentence."""
 
 NATIVE: bool = extension is not None
-
-if problem and os.environ.get("ALIGNDEC_REQUIRE_NATIVE") == "1":
-    raise ImportError(f"ALIGNDEC_REQUIRE_NATIVE=1, but {problem}")
 
 _public = [name for name in Ops._fields if name in _OPS]
 torch_ops = Ops(**{name: getattr(torch.ops.aligndec, name).default for name in _public})
