@@ -85,7 +85,7 @@ def test_instruction_sets(native: None, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            cwd=Path(__file__).parent,
+            cwd=Path(__file__).parents[1],
             env={
                 **os.environ,
                 "ATEN_CPU_CAPABILITY": capability,

@@ -58,7 +58,7 @@ def test_law_of_one_step(name: str) -> None:
         ({"typical_p": 0.6}, {"top_p": 0.6}),
         ({"top_a": 0.3}, {"min_p": 0.3}),
         ({"p_less": 1.5}, {"p_less": 2.0}),
-        ({"top_h": 0.7}, {"top_p": 0.7}),
+        ({"top_h": 0.5}, {"top_p": 0.5}),
     ],
 )
 def test_control_wrong_laws_are_seen(drawn: dict, claimed: dict) -> None:

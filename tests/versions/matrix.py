@@ -42,13 +42,14 @@ class Row:
 
 
 def touching(libraries: tuple[str, ...]) -> list[str]:
-    """Test files that import one of these libraries, or a test file that does."""
-    files = {p: p.read_text() for p in sorted((ROOT / "tests").rrglob("test_*.py"))}
+    """Test files that import one of these libraries, or a helper that does."""
+    tests = ROOT / "tests"
+    files = {p: p.read_text() for p in sorted(tests.rglob("test_*.py"))}
+    helpers = {p: p.read_text() for p in (tests / "support").glob("*.py")}
     library = rf"""(import |from |importorskip\(["'])({"|".join(libraries)})\b"""
-    chosen = {p for p, text in files.items() if re.search(library, text)}
-    names = "|".join(p.stem for p in chosen)
-    chosen |= {p for p, text in files.items() if re.search(rf"^from ({names}) import", text, re.M)}
-    return [str(p.relative_to(ROOT)) for p in sorted(chosen)]
+    names = "|".join(p.stem for p, text in helpers.items() if re.search(library, text))
+    wanted = rf"{library}|^from support\.({names or '$'}) import"
+    return [str(p.relative_to(ROOT)) for p, t in files.items() if re.search(wanted, t, re.M)]
 
 
 def prepared(name: str, cell: Cell) -> tuple[str, dict[str, str]]:
