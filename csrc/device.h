@@ -30,7 +30,7 @@ void launch([[maybe_unused]] const Tensor& tensor, const Args& args) {
     const int32_t device = tensor.get_device_index();
     const torch::stable::accelerator::DeviceGuard guard(device);
     void* stream = nullptr;
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));
     STD_CUDA_CHECK(static_cast<cudaError_t>(kCuda(args, static_cast<cudaStream_t>(stream))));
     return;
   }
