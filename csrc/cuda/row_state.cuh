@@ -111,11 +111,11 @@ struct Storage {
 
   __device__ core::Rule& rule() { return *reinterpret_cast<core::Rule*>(rule_bytes); }
 
-  // Makes what `rule_of` returns the rule that all threads see. None may still read the last one.
+  // Makes what `rule_of` returns the rule. None may still read the last one; all see the new one
+  // behind the next barrier, which the cutter brings.
   template <class RuleOf>
   __device__ void set_rule(RuleOf rule_of) {
     if (block::thread() == 0) rule() = rule_of();
-    block::sync();
   }
 };
 
