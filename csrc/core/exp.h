@@ -38,10 +38,15 @@ struct Exp32 {
   static constexpr int kShift = 23;
 };
 
-ALIGNDEC_HD float exp32(float t) {
+// e^t 2^kPower, kPower in [0, 30]: the power of two costs nothing, because n + kPower comes out of
+// the first step as n does. (t / ln 2 is never halfway between integers, so its rounding does not
+// depend on kPower.)
+template <int kPower>
+ALIGNDEC_HD float exp32_times_power(float t) {
   using K = Exp32;
-  const float s = fma32(t, K::kLog2E, K::kMagic);
-  const float n = s - K::kMagic;
+  constexpr float kMagic = K::kMagic + static_cast<float>(kPower);
+  const float s = fma32(t, K::kLog2E, kMagic);
+  const float n = s - kMagic;
   float r = fma32(n, K::kMinusLn2Hi, t);
   r = fma32(n, K::kMinusLn2Lo, r);
   float q = fma32(K::kC7, r, K::kC6);
@@ -52,5 +57,7 @@ ALIGNDEC_HD float exp32(float t) {
   const float y = fma32(r * r, q, r) + K::kOne;
   return bit_cast<float>(bit_cast<uint32_t>(y) + (bit_cast<uint32_t>(s) << K::kShift));
 }
+
+ALIGNDEC_HD float exp32(float t) { return exp32_times_power<0>(t); }
 
 }  // namespace aligndec::core

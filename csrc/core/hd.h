@@ -50,7 +50,31 @@ ALIGNDEC_HD float fma32(float a, float b, float c) {
 #endif
 }
 
-// The same in float64.
+// The same rounded down, for c a power of two from 2^23 on and a * b >= 0; right below 2 c.
+ALIGNDEC_HD float fma32_down(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+  return __fmaf_rd(a, b, c);
+#else
+  const float nearest = __builtin_fmaf(a, b, c);
+  // Both sides are exact in float64.
+  const double product = static_cast<double>(a) * static_cast<double>(b);
+  const bool above = static_cast<double>(nearest) - static_cast<double>(c) > product;
+  return above ? bit_cast<float>(bit_cast<uint32_t>(nearest) - 1) : nearest;
+#endif
+}
+
+// The larger one, NaN if either is.
+ALIGNDEC_HD float max_or_nan(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  float most;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(most) : "f"(a), "f"(b));
+  return most;
+#else
+  return a != a || a > b ? a : b;
+#endif
+}
+
+// a * b + c in float64 with one rounding.
 ALIGNDEC_HD double fma64(double a, double b, double c) {
 #if defined(__CUDA_ARCH__)
   return __fma_rn(a, b, c);

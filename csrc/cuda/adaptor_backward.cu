@@ -25,7 +25,7 @@ struct BackwardKernel {
     float x[kGradientsPerThread], sum[kGradientsPerThread] = {};
 #pragma unroll
     for (int k = 0; k < kGradientsPerThread; ++k)
-      x[k] = existing_logit<T>(a.batch, row, first + k * kThreads);
+      x[k] = existing_logit(a.batch, row, first + k * kThreads);
     const auto add = [&](int64_t i) { add_entry(a, row, i, first, x, sum); };
     if (!a.row_of) add(row);
     for (int64_t chunk = 0; a.row_of && chunk < a.count; chunk += kThreads) {
@@ -55,7 +55,7 @@ struct BackwardKernel {
                                    float (&sum)[kGradientsPerThread]) {
     if (!entry_has_gradient(a, i)) return;
     const int64_t token = a.tokens[i];
-    const float chosen = existing_logit<T>(a.batch, row, token);
+    const float chosen = existing_logit(a.batch, row, token);
     const core::RowGradient g = entry_gradient(a, i, chosen);
 #pragma unroll
     for (int k = 0; k < kGradientsPerThread; ++k) {

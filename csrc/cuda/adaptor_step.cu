@@ -15,69 +15,84 @@ struct RowTask {
   int64_t vocab;
 };
 
-template <class T>
 struct RowKernel {
   static constexpr int kThreads = cuda::kThreads, kBlocksPerSm = cuda::kBlocksPerSm;
   using Args = RowArgs<RowTask>;
 
-  static __device__ void run(const Args& args) {
+  static __device__ __forceinline__ void run(const Args& args) {
     const RowTask& task = args.task;
     const StepArgs& a = task.step;
-    // Groups that share a row of a grid take turns at its rules.
-    const int64_t step = task.rules > 0 ? block::groups() / a.batch.rows : 1;
-    const int64_t entry = block::group() / step;
-    const int64_t first = block::group() % step, rules = task.rules > 0 ? task.rules : 1;
-    const auto place = [&](int64_t rule) {
-      return task.rules > 0 ? rule * a.batch.rows + entry : entry;
-    };
-    if (is_skipped(a, entry)) {
-      for (int64_t rule = first; is_leader() && rule < rules; rule += step)
-        write_empty(a.out, a.count, place(rule), a.state.pad, core::kFinished, 0.0);
+    const Turn first = first_turn(task);
+    if (is_skipped(a, first.entry)) {
+      for (Turn turn = first; is_leader() && turn.rule < rules_of(task); turn.rule += turn.step)
+        write_empty(a.out, a.count, place(task, turn), a.state.pad, core::kFinished, 0.0);
       return;
     }
-    const int64_t row_id = a.row_of ? a.row_of[entry] : entry;
     Storage& s = open_storage();
-    const Row<T> row(s, a.batch, row_id, args.on_chip);
+    if (thread() == 0) {
+      s.turn = first;
+      s.known.share = task.rules > 0;
+      s.known.wants_entropy = a.out.cut != nullptr;
+    }
+    const auto row_id = static_cast<int>(a.row_of ? a.row_of[first.entry] : first.entry);
+    const Row row(s, a.batch, row_id, args.on_chip);
     const bool good = s.seen.status() == core::kOk;
-    for (int64_t rule = first; rule < rules; rule += step) {
-      const int64_t i = place(rule);
-      if (good) {
-        s.set_rule([&] {
-          if (task.rules > 0) return core::Rule(a.batch.params + rule * a.batch.params_stride);
-          core::Rule own = entry_rule(a, entry);
-          own.xtc = own.xtc && !task.mask;  // a set is shown without the coin
-          return own;
-        });
-        cut_row(s, row);
-      }
-      if (task.mask) {
-        write_mask(s, task, row, row_id, good);
-      } else if (good) {
-        write_entry(s, a, row, row_id, i, entry);
-      } else if (is_leader()) {
-        write_bad(a.out, a.count, i, s.seen.status());
-        commit(a, i);
+    while (good) {
+      s.set_rule([&] { return rule_of(s, task); });
+      cut_row(s, row);
+      if (task.rules == 0) break;
+      if (is_leader()) write(s, task, row_id, a.tokens[s.turn.entry]);
+      const int next = s.turn.rule + s.turn.step;
+      block::sync();
+      if (next >= rules_of(task)) return;
+      if (thread() == 0) s.turn.rule = next;
+    }
+    if (task.mask) {
+      write_mask(s, task, row, row_id);
+    } else if (good) {
+      const int64_t y = a.tokens ? (block::rank() == 0 ? a.tokens[s.turn.entry] : -1)
+                                 : draw(s, row, core::draw_target(s.random, s.masses.kept));
+      if (thread() == 0 && y >= 0) write(s, task, row_id, y);
+    } else if (is_leader()) {
+      for (Turn turn = s.turn; turn.rule < rules_of(task); turn.rule += turn.step) {
+        write_bad(a.out, a.count, place(task, turn), s.seen.status());
+        commit(a, place(task, turn));
       }
     }
-    block::sync_peers();  // a peer may still read this block's storage
+    if (!good) block::sync_peers();  // a peer may still look at what this block has seen
+  }
+
+  // Groups that share a row of a grid take turns at its rules.
+  static __device__ Turn first_turn(const RowTask& task) {
+    const auto group = static_cast<int>(block::group());
+    const auto step = task.rules > 0 ? static_cast<int>(block::groups() / task.step.batch.rows) : 1;
+    return {group / step, group % step, step};
+  }
+  static __device__ int rules_of(const RowTask& task) {
+    return task.rules > 0 ? static_cast<int>(task.rules) : 1;
+  }
+  // Where the results of a turn go.
+  static __device__ int64_t place(const RowTask& task, const Turn& turn) {
+    return task.rules > 0 ? turn.rule * task.step.batch.rows + turn.entry : turn.entry;
   }
 
   static __device__ bool is_skipped(const StepArgs& a, int64_t entry) {
     return (a.state.sums && a.state.finished[entry]) || (a.tokens && a.tokens[entry] < 0);
   }
 
-  static __device__ void write_entry(Storage& s, const StepArgs& a, const Row<T>& row,
-                                     int64_t row_id, int64_t i, int64_t entry) {
-    int64_t y = -1;
-    if (a.tokens) {
-      if (block::rank() == 0) y = a.tokens[entry];
-    } else {
-      // A greedy row draws nothing, and its first thread may already count the step.
-      const uint64_t r = s.masses.greedy_token < 0 ? entry_bits(a, i) : 0;
-      y = draw(s, row, core::draw_target(r, s.masses.kept));
-    }
-    if (thread() != 0 || y < 0) return;
-    write_token(s.masses, s.rule(), a.out, a.count, i, y, existing_logit<T>(a.batch, row_id, y));
+  // By one thread, and before all meet: once they have, a peer may already count the step.
+  static __device__ core::Rule rule_of(Storage& s, const RowTask& task) {
+    const StepArgs& a = task.step;
+    if (task.rules > 0) return core::Rule(a.batch.params + s.turn.rule * a.batch.params_stride);
+    if (!a.tokens && !task.mask) s.random = entry_bits(a, s.turn.entry);
+    core::Rule own = entry_rule(a, s.turn.entry);
+    own.xtc = own.xtc && !task.mask;  // a set is shown without the coin
+    return own;
+  }
+  static __device__ void write(Storage& s, const RowTask& task, int row_id, int64_t y) {
+    const StepArgs& a = task.step;
+    const int64_t i = place(task, s.turn);
+    write_token(s.masses, s.rule(), a.out, a.count, i, y, existing_logit(a.batch, row_id, y));
     commit(a, i);
   }
 
@@ -86,9 +101,9 @@ struct RowKernel {
     if (a.state.sums && !a.state.strict) commit_entry(a, i);
   }
 
-  static __device__ void write_mask(Storage& s, const RowTask& task, const Row<T>& row,
-                                    int64_t row_id, bool good) {
-    bool* const mask = task.mask + row_id * task.vocab;
+  static __device__ void write_mask(Storage& s, const RowTask& task, const Row& row, int row_id) {
+    const bool good = s.seen.status() == core::kOk;
+    bool* const mask = task.mask + static_cast<int64_t>(row_id) * task.vocab;
     const float low = good ? s.masses.low : INFINITY, high = good ? s.masses.high : -INFINITY;
     const int64_t only = good ? s.masses.greedy_token : -1;
     row.for_ids([&](int i) {

@@ -9,6 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+
+#include "launch/half.h"
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
 #include <cooperative_groups.h>
@@ -60,6 +63,18 @@ __device__ inline unsigned char* storage() {
 
 // Adds to a word of the block's storage; returns what was there.
 __device__ inline uint32_t add(uint32_t* word, uint32_t value) { return atomicAdd(word, value); }
+
+// Widens [least, most] to two more numbers of half precision; NaN becomes the most.
+template <class T>
+__device__ void widen_pairs(uint32_t& least, uint32_t& most, uint32_t pair) {
+  if constexpr (std::is_same_v<T, c10::Half>) {
+    asm("min.f16x2 %0, %0, %1;" : "+r"(least) : "r"(pair));
+    asm("max.NaN.f16x2 %0, %0, %1;" : "+r"(most) : "r"(pair));
+  } else {
+    asm("min.bf16x2 %0, %0, %1;" : "+r"(least) : "r"(pair));
+    asm("max.NaN.bf16x2 %0, %0, %1;" : "+r"(most) : "r"(pair));
+  }
+}
 
 // A value of another lane; all lanes of the warp take part.
 template <class T>

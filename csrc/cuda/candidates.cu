@@ -32,18 +32,17 @@ struct Found {
   }
 };
 
-template <class T>
 struct CandidatesKernel {
   static constexpr int kThreads = cuda::kThreads, kBlocksPerSm = cuda::kBlocksPerSm;
   using Args = RowArgs<CandidatesArgs>;
 
   static __device__ void run(const Args& args) {
     const CandidatesArgs& a = args.task;
-    const int64_t row_id = block::group();
-    int64_t* const token = a.token + row_id * a.k;
-    double* const log_p = a.log_p + row_id * a.k;
+    const auto row_id = static_cast<int>(block::group());
+    int64_t* const token = a.token + block::group() * a.k;
+    double* const log_p = a.log_p + block::group() * a.k;
     Storage& s = open_storage();
-    const Row<T> row(s, a.batch, row_id, args.on_chip);
+    const Row row(s, a.batch, row_id, args.on_chip);
     const int64_t status = s.seen.status();
     if (is_leader()) a.status[row_id] = status;
     if (status != core::kOk) {
@@ -66,7 +65,7 @@ struct CandidatesKernel {
 
   // Gathers and sorts in `found`, and writes from there.
   template <class Id, class Logit>
-  static __device__ void choose(Storage& s, const Row<T>& row, int64_t k,
+  static __device__ void choose(Storage& s, const Row& row, int64_t k,
                                 const Found<Id, Logit>& found, int64_t* token, double* log_p) {
     gather(s, row, k, found);
     block::sync_peers();
@@ -83,7 +82,7 @@ struct CandidatesKernel {
   // Puts k tokens in `found`: all above the least logit that is wanted, and the first ones at it.
   // Tokens of probability 0 make up the number.
   template <class Id, class Logit>
-  static __device__ void gather(Storage& s, const Row<T>& row, int64_t k,
+  static __device__ void gather(Storage& s, const Row& row, int64_t k,
                                 const Found<Id, Logit>& found) {
     const float low = s.masses.n_kept < k ? -INFINITY : s.masses.low;
     Mass above, at;

@@ -1,7 +1,7 @@
 // How rows are shared out over the device.
 #pragma once
 
-#include "cuda/row.cuh"
+#include "cuda/row_scan.cuh"
 #include "launch/half.h"
 
 namespace aligndec::cuda {
@@ -13,15 +13,14 @@ struct Plan {
   int64_t storage_bytes;
 };
 
-inline Plan plan_rows(const block::Device& device, int64_t rows, int64_t n, int64_t logit_bytes) {
+inline Plan plan_rows(const block::Device& device, int64_t rows, int64_t n) {
   const int most = device.clusters ? kMostPeers : 1;
-  const auto slice = [&](int peers) { return Slice::length(n, peers) * logit_bytes; };
   const auto idle = [&](int peers) {
     return rows * peers < device.multiprocessors && Slice::length(n, peers) > kLeastSlice;
   };
   int peers = 1;
-  while (peers < most && (slice(peers) > kSliceBytes || idle(peers))) peers *= 2;
-  const int64_t whole = static_cast<int64_t>(sizeof(Storage)) + slice(peers);
+  while (peers < most && (Slice::bytes(n, peers) > kSliceBytes || idle(peers))) peers *= 2;
+  const int64_t whole = static_cast<int64_t>(sizeof(Storage)) + Slice::bytes(n, peers);
   if (whole > device.storage_bytes) return {peers, false, sizeof(Storage)};
   return {peers, true, whole};
 }
@@ -47,20 +46,17 @@ struct RowArgs {
   bool on_chip;
 };
 
-// Launches Kernel<type of the logits> with `groups` groups of blocks.
-template <template <class> class Kernel, class Task>
+// Launches Kernel with `groups` groups of blocks.
+template <class Kernel, class Task>
 int launch_rows(const Task& task, const RowBatch& batch, int64_t groups,
                 const block::Device& device, CUstream_st* stream) {
-  return for_type(batch.type, [&]<class T>(T) {
-    const auto run = [&](const Plan& plan) {
-      return block::launch<Kernel<T>>({groups, plan.peers, plan.storage_bytes},
-                                      {task, plan.on_chip}, stream);
-    };
-    const Plan plan = plan_rows(device, groups, batch.n, sizeof(T));
-    const int error = run(plan);
-    // A part of a device may be too small for a cluster.
-    return error == block::kNoRoomForCluster ? run({1, false, sizeof(Storage)}) : error;
-  });
+  const auto run = [&](const Plan& plan) {
+    return block::launch<Kernel>({groups, plan.peers, plan.storage_bytes}, {task, plan.on_chip},
+                                 stream);
+  };
+  const int error = run(plan_rows(device, groups, batch.n));
+  // A part of a device may be too small for a cluster.
+  return error == block::kNoRoomForCluster ? run({1, false, sizeof(Storage)}) : error;
 }
 
 }  // namespace aligndec::cuda

@@ -6,94 +6,29 @@
 #include <cstdint>
 
 #include "core/logit.h"
+#include "core/split_mass.h"
 #include "cuda/row_state.cuh"
+#include "cuda/slice.cuh"
 #include "launch/adaptor_step.h"
 
 namespace aligndec::cuda {
 
 // The logit of a token, -inf if it does not exist.
-template <class T>
-__device__ float existing_logit(const RowBatch& batch, int64_t row, int64_t id) {
+__device__ inline float existing_logit(const RowBatch& batch, int64_t row, int64_t id) {
   if (id >= batch.n || !mask_of_row(batch, row).allows(id)) return -INFINITY;
-  return static_cast<float>(static_cast<const T*>(batch.logits)[row * batch.stride + id]);
+  return logit_at(batch.logits, batch.type, row * batch.stride + id);
 }
 
-// How ids are shared out: a slice to each block, and of any range of a slice a stretch to each
-// warp, both in the order of ids and in units of warps.
-struct Slice {
-  static __host__ __device__ int64_t length(int64_t n, int peers) {
-    const int64_t each = (n + peers - 1) / peers;
-    return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
-  }
-  static __device__ int stretch(int range) {
-    const int each = (range + kWarps - 1) / kWarps;
-    return (each + block::kWarp - 1) / block::kWarp * block::kWarp;
-  }
-
-  // The lane's part of a warp's stretch: begin, begin + kWarp, ...
-  struct Stretch {
-    int begin, end;
-
-    __device__ Stretch(int first, int last) {
-      const int length = stretch(last - first), start = first + block::warp() * length;
-      begin = start + block::lane();
-      end = start + length < last ? start + length : last;
-    }
-  };
-
-  // Calls body(i) for i in [begin, end).
-  template <class Body>
-  static __device__ void for_range(int begin, int end, Body body) {
-    const Stretch mine(begin, end);
-#pragma unroll 2
-    for (int i = mine.begin; i < mine.end; i += block::kWarp) body(i);
-  }
-};
-
-template <class T>
 class Row {
  public:
-  int64_t first;  // id of the slice's first token
-  int size;       // of the slice
+  int first;  // id of the slice's first token
+  int size;   // of the slice
 
-  // Also leaves what it sees of the row in s.seen.
-  __device__ Row(Storage& s, const RowBatch& batch, int64_t row, bool on_chip)
-      : mask_(mask_of_row(batch, row)) {
-    const int64_t slice = Slice::length(batch.n, block::peers());
-    const int64_t left = batch.n - block::rank() * slice;
-    first = block::rank() * slice;
-    size = static_cast<int>(left < 0 ? 0 : left < slice ? left : slice);
-    x_ = static_cast<const T*>(batch.logits) + row * batch.stride + first;
-    auto* const chip = reinterpret_cast<T*>(block::storage() + sizeof(Storage));
-    Scan mine;
-    // Loads go out together: a store between them would make each wait for the one before.
-    constexpr int kTogether = kLoadBytes / static_cast<int>(sizeof(T));
-    const Slice::Stretch lane(0, size);
-    for (int i = lane.begin; i < lane.end; i += kTogether * block::kWarp) {
-      float x[kTogether];
-#pragma unroll
-      for (int k = 0; k < kTogether; ++k) {
-        const int j = i + k * block::kWarp;
-        x[k] = j < lane.end ? static_cast<float>(x_[j]) : -INFINITY;
-      }
-#pragma unroll
-      for (int k = 0; k < kTogether; ++k) {
-        const int j = i + k * block::kWarp;
-        if (j < lane.end && !mask_.allows(first + j)) x[k] = -INFINITY;
-        mine.add_logit(x[k]);
-        if (on_chip && j < lane.end) chip[j] = static_cast<T>(x[k]);  // exact
-      }
-    }
-    sum(s.exchange, mine, s.seen);
-    if (!on_chip) return;
-    x_ = chip;
-    mask_ = {};
-  }
+  // Looks at the row once, puts it on the chip, and leaves what the group sees of it in s.seen.
+  __device__ Row(Storage& s, const RowBatch& batch, int row, bool on_chip);
 
   // Logit i of the slice, -inf where no token exists.
-  __device__ float at(int i) const {
-    return mask_.allows(first + i) ? static_cast<float>(x_[i]) : -INFINITY;
-  }
+  __device__ float at(int i) const { return on_chip_ ? chip()[lead_ + i] : load(i); }
 
   // Calls body(i) for the ids of the slice: each warp has one stretch of them, in order.
   template <class Body>
@@ -101,18 +36,87 @@ class Row {
     Slice::for_range(0, size, body);
   }
 
+  // Calls body(x) with a few logits at a time, in no order, -inf where there is none; and
+  // settle(how many) before it has seen more than core::kMostHalves.
+  template <class Body, class Settle>
+  __device__ void for_logits(Body body, Settle settle) const {
+    for_places(0, places(), thread(), kThreads, body, settle);
+  }
+
   // Calls body(x) for the logits in [low, high].
   template <class Body>
-  __device__ void for_logits(float low, float high, Body body) const {
+  __device__ void for_interval(float low, float high, Body body) const {
     for_ids([&](int i) {
       const float x = at(i);
       if (x >= low && x <= high) body(x);
     });
   }
 
+  // The slice in places [0, places()): in the order of ids, with some places that have none.
+  __device__ int places() const { return on_chip_ ? padded_ : size; }
+  __device__ float at_place(int place) const { return on_chip_ ? chip()[place] : load(place); }
+  __device__ int64_t id_at(int place) const { return first + place - (on_chip_ ? lead_ : 0); }
+  // Places that a warp has of all of them.
+  __device__ int stretch() const {
+    constexpr int kUnit = 4 * block::kWarp;
+    return ((places() + kWarps - 1) / kWarps + kUnit - 1) / kUnit * kUnit;
+  }
+  // As for_logits, in the places of this warp.
+  template <class Body, class Settle>
+  __device__ void for_stretch(Body body, Settle settle) const {
+    const int begin = block::warp() * stretch(), rest = places() - begin;
+    const int end = begin + (rest < stretch() ? rest : stretch());
+    for_places(begin, end, block::lane(), block::kWarp, body, settle);
+  }
+
  private:
-  const T* x_;  // of the slice
-  core::RowMask mask_;
+  // Calls body with the logits in [begin, end), for one of `of` threads that share them.
+  template <class Body, class Settle>
+  __device__ void for_places(int begin, int end, int which, int of, Body body,
+                             Settle settle) const {
+    if (on_chip_) {
+      const int step = of * 4, most = core::kMostHalves / 4 * step;
+      const float* const logits = chip();
+      for (int i = begin + which * 4; i < end;) {
+        const int start = i, stop = end - i < most ? end : i + most;
+#pragma unroll 1
+        for (; i < stop; i += step) {
+          const Four four = *reinterpret_cast<const Four*>(logits + i);
+          body(four.x);
+        }
+        settle((i - start) / (step / 4));
+      }
+    } else {
+      const int most = core::kMostHalves * of;
+      for (int i = begin + which; i < end;) {
+        const int start = i, stop = end - i < most ? end : i + most;
+#pragma unroll 1
+        for (; i < stop; i += of) {
+          const float x[1] = {load(i)};
+          body(x);
+        }
+        settle((i - start) / of);
+      }
+    }
+  }
+
+  static __device__ float* chip() {
+    return reinterpret_cast<float*>(block::storage() + sizeof(Storage));
+  }
+  // Logit i as it is in device memory: the one place where a pass reads it.
+  __device__ float load(int i) const {
+    if (!mask_of_row(batch_, row_).allows(first + i)) return -INFINITY;
+    return logit_at(batch_.logits, batch_.type, row_ * batch_.stride + first + i);
+  }
+
+  // Looks at the slice once, and puts it on the chip.
+  template <class T>
+  __device__ Scan scan();
+
+  const RowBatch& batch_;
+  const int row_;
+  const bool on_chip_;
+  int lead_ = 0, padded_ = 0;  // on the chip: -inf before and after the slice
 };
 
 }  // namespace aligndec::cuda

@@ -1,76 +1,136 @@
-// The passes over a row that lead to its kept set: each weighs what an interval of logits keeps
-// under one law.
+// The passes over a row that a Cutter makes.
 #pragma once
 
-#include "cuda/row_wide.cuh"
+#include "cuda/row_cut.cuh"
 
 namespace aligndec::cuda {
 
-// The passes in their order. All tokens under both laws, the one that decides last; the stages; the
-// kept set under the law that is drawn from, where that is another one, and relative to its own
-// maximum, where it weighs less than a unit.
-enum Pass : int {
-  kFirstLaw,
-  kDecidingLaw,
-  kFirstStage,
-  kDrawnLaw = kFirstStage + core::kStages,
-  kOwnTop,
-  kPasses
-};
-
-// The stage of a pass; kStages where it has none.
-__device__ inline core::Stage stage_of(int pass) {
-  const bool is_stage = pass >= kFirstStage && pass < kDrawnLaw;
-  return is_stage ? static_cast<core::Stage>(pass - kFirstStage) : core::kStages;
+// Weighs the row under one law; with the bins of the first cut, or the set that a known cut keeps.
+template <bool kWithEntropy, Over kOver, Binned kBinned, class Gap>
+__device__ __forceinline__ void Cutter::weigh_all(const Gap& gap, float low, cuda::Sums& total) {
+  if (kBinned != Binned::kNothing) clear_bins(s_, core::kLowHalf);
+  const Distance distance{top(), plan_.per_bin};
+  const RowAndSet mine =
+      weigh_slice<kWithEntropy, kOver, kBinned, false>(s_, row_, gap, low, FLT_MAX, distance);
+  const auto meanwhile = [&] {
+    if (kBinned != Binned::kNothing) sum_runs(s_);
+  };
+  if constexpr (kOver == Over::kBoth) {
+    send_sum(s_.exchange, mine, s_.both, meanwhile,
+             [&](int peer, const RowAndSet& part) { s_.mass_of_peer[peer] = part.set.mass; });
+  } else {
+    send_sum(s_.exchange, mine.row, total, meanwhile,
+             [&](int peer, const cuda::Sums& part) { s_.mass_of_peer[peer] = part.mass; });
+  }
+  if (thread() == 0) {
+    if (kOver == Over::kBoth) total = s_.both.row;
+    total.count = count();
+  }
+  if (kBinned != Binned::kNothing) binned_ = kBinned;
 }
 
-// What a row's rule asks for.
-struct CutPlan {
-  bool greedy, two_laws, cuts, base_decides;
-
-  __device__ CutPlan(const core::Rule& rule, int64_t count)
-      : greedy(rule.greedy()),
-        two_laws(!greedy && !rule.scale.identity),
-        cuts(!greedy && rule.truncates(count)),
-        base_decides(cuts ? rule.cuts_on_base() : !two_laws) {}
-
-  __device__ bool needs(int pass, Storage& s) const {
-    const core::Rule& rule = s.rule();
-    switch (pass) {
-      case kFirstLaw:
-        return two_laws;
-      case kDecidingLaw:
-        return true;
-      case kDrawnLaw:
-        return two_laws && base_decides;
-      case kOwnTop:
-        return two_laws && base_decides && s.kept.mass == 0;
-      default:
-        return cuts && rule.cuts(stage_of(pass), s.kept.count);
+// Makes the laws known, the one that decides last; its pass does what it can for the first stage.
+__device__ __forceinline__ void Cutter::weigh_row() {
+  const PlainGap plain{top()};
+  const ScaledGap scaled(top(), rule_.scale);
+  const float low =
+      plan_.set_known ? core::float_at_least(core::min_p_cut(rule_, {0, 0, top(), 0})) : -FLT_MAX;
+  const bool entropy = s_.known.share || plan_.first == core::kStages || rule_.needs_entropy();
+  Binned wanted = Binned::kMasses;
+  if (plan_.first == core::kStages || plan_.first == core::kTypical || plan_.set_known)
+    wanted = Binned::kNothing;
+  if (plan_.first == core::kTopK) wanted = Binned::kCounts;
+  if (s_.known.has_bins(plan_.decides_base, rule_.scale)) binned_ = Binned::kMasses;
+  for (int turn = 0; turn < 2; ++turn) {
+    const bool decides = turn == 1, base = decides == plan_.decides_base;
+    const bool bins = decides && wanted == Binned::kMasses;
+    if (base && !s_.known.base) {
+      if (wanted == Binned::kCounts) {
+        weigh_all<true, Over::kRow, Binned::kCounts>(plain, low, s_.base);  // hot: tally_counts
+      } else if (bins) {
+        weigh_all<true, Over::kRow, Binned::kMasses>(plain, low, s_.base);  // hot: tally_masses
+      } else if (decides && plan_.set_known) {
+        weigh_all<true, Over::kBoth, Binned::kNothing>(plain, low, s_.base);  // hot: tally_cut
+      } else {
+        weigh_all<true, Over::kRow, Binned::kNothing>(plain, low, s_.base);  // hot: tally
+      }
+      if (thread() == 0) s_.known.base = true;
+    }
+    if (!base && plan_.two_laws && !s_.known.has_scaled(rule_.scale, entropy)) {
+      if (bins && entropy) {
+        weigh_all<true, Over::kRow, Binned::kMasses>(scaled, low, s_.scaled);
+      } else if (bins) {
+        weigh_all<false, Over::kRow, Binned::kMasses>(scaled, low,
+                                                      s_.scaled);  // hot: scaled_masses
+      } else if (decides && plan_.set_known) {
+        weigh_all<true, Over::kBoth, Binned::kNothing>(scaled, low, s_.scaled);  // hot: scaled_cut
+      } else {
+        weigh_all<true, Over::kRow, Binned::kNothing>(scaled, low, s_.scaled);  // hot: scaled
+      }
+      if (thread() == 0) s_.known.know_scaled(rule_.scale, entropy || !bins);
     }
   }
-  __device__ bool weighs_base(int pass) const {
-    return pass == kFirstLaw ? !base_decides : pass < kDrawnLaw && base_decides;
+  block::sync();  // some may still ask what is known
+  if (thread() == 0) {
+    s_.kept = plan_.set_known ? s_.both.set : plan_.decides_base ? s_.base : s_.scaled;
+    s_.in_bins = s_.kept.mass;
+    s_.known.keep_bins(binned_ == Binned::kMasses, plan_.decides_base);
   }
-};
+  block::sync();
+  low_ = low;
+  known_ = plan_.decides_base || s_.known.scaled_entropy ? kEntropy : kMass;
+}
 
-// Where a threshold stage cuts.
-template <class T>
-__device__ double threshold(Storage& s, const Row<T>& row, const core::Survivors& survivors,
-                            core::Stage stage, const Law& law) {
-  const core::Rule& rule = s.rule();
-  if (stage == core::kPLess) {
-    const double powers = log_powers(s, row, law, s.kept.low, s.kept.high, rule.p_less);
-    return core::p_less_cut(rule, survivors, s.seen.top, powers);
+// Gives a rule of dynamic temperature that of the row.
+__device__ __forceinline__ void Cutter::temper() {
+  if (!s_.known.base)
+    weigh_all<true, Over::kRow, Binned::kNothing>(PlainGap{top()}, -FLT_MAX, s_.base);
+  block::sync();  // some may still ask for the old rule
+  if (thread() == 0) {
+    s_.known.base = true;
+    core::Rule& rule = s_.rule();
+    rule.set_temperature(core::row_temperature(rule, s_.base.mass, s_.base.entropy, count()));
   }
-  if (core::is_closed(stage)) return core::closed_cut(rule, stage, survivors, s.seen.top);
-  core::GapMoments mine;
-  row.for_logits(s.seen.least, s.seen.top, [&](float x) {
-    const float gap = x - s.seen.top;
-    if (gap >= -core::kSigmaRange) mine.add(core::gap_of(gap));
-  });
-  sum(s.exchange, mine, s.gaps);
-  return core::sigma_cut(rule, survivors, s.gaps);
+  block::sync();
+}
+
+// Weighs what is kept so far.
+__device__ __forceinline__ void Cutter::weigh_set() {
+  const RowAndSet mine = weigh_slice<true, Over::kSet, Binned::kNothing, false>(
+      s_, row_, ScaledGap(plan_.law), low_, high_, {});  // hot: set
+  send_sum(
+      s_.exchange, mine.set, s_.kept, [] {},
+      [&](int peer, const cuda::Sums& part) { s_.mass_of_peer[peer] = part.mass; });
+  known_ = kEntropy;
+}
+
+// Bins what is kept so far.
+__device__ __forceinline__ void Cutter::bin_set(Binned what, const Distance& distance,
+                                                bool around) {
+  constexpr auto kSet = Over::kSet;
+  block::sync_peers();  // a peer may still look for a bin
+  clear_bins(s_, core::kLowHalf);
+  const PlainGap plain{top()};
+  const ScaledGap scaled(plan_.law);
+  if (what == Binned::kCounts) {
+    weigh_slice<false, kSet, Binned::kCounts, false>(s_, row_, plain, low_, high_, distance);
+  } else if (!around) {
+    weigh_slice<false, kSet, Binned::kMasses, false>(s_, row_, scaled, low_, high_, distance);
+  } else if (plan_.law.scale.identity) {
+    weigh_slice<false, kSet, Binned::kMasses, true>(s_, row_, plain, low_, high_,
+                                                    distance);  // hot: around
+  } else {
+    weigh_slice<false, kSet, Binned::kMasses, true>(s_, row_, scaled, low_, high_,
+                                                    distance);  // hot: scaled_around
+  }
+  if (thread() == 0) {
+    s_.in_bins = s_.kept.mass;
+    s_.known.bins = false;
+  }
+  block::sync();
+  sum_runs(s_);
+  block::sync_peers();
+  binned_ = around ? Binned::kNothing : what;
 }
 
 }  // namespace aligndec::cuda

@@ -8,19 +8,18 @@
 namespace aligndec::cuda {
 
 // The sum of body(weight) over the tokens of [low, high], for every thread.
-template <class T, class Body>
-__device__ core::u128 wide_sum(Storage& s, const Row<T>& row, const Law& law, float low, float high,
+template <class Body>
+__device__ core::u128 wide_sum(Storage& s, const Row& row, const Law& law, float low, float high,
                                Body body) {
   Wide mine;
-  row.for_logits(low, high, [&](float x) { mine.value += body(law.weight(x)); });
+  row.for_interval(low, high, [&](float x) { mine.add(body(law.weight(x))); });
   sum(s.exchange, mine, s.wide);
-  return s.wide.value;
+  return s.wide.value();
 }
 
 // The sum of (mass / 2^43)^order in the order of ids: powers by all threads, added up by one.
-template <class T>
-__device__ double ordered_powers(Storage& s, const Row<T>& row, const Law& law, float low,
-                                 float high, double order) {
+__device__ inline double ordered_powers(Storage& s, const Row& row, const Law& law, float low,
+                                        float high, double order) {
   for (int peer = 0; peer < block::peers(); ++peer) {
     if (peer == block::rank()) {
       double total = peer == 0 ? 0.0 : *block::of_peer(&s.powers, peer - 1);
@@ -42,9 +41,8 @@ __device__ double ordered_powers(Storage& s, const Row<T>& row, const Law& law, 
   return all;
 }
 
-template <class T>
-__device__ double log_powers(Storage& s, const Row<T>& row, const Law& law, float low, float high,
-                             double order) {
+__device__ inline double log_powers(Storage& s, const Row& row, const Law& law, float low,
+                                    float high, double order) {
   if (order != 2.0) return core::log_positive(ordered_powers(s, row, law, low, high, order));
   return core::log_squares(wide_sum(s, row, law, low, high,
                                     [](const core::Weight& w) { return core::squared(w.mass); }));
@@ -52,9 +50,8 @@ __device__ double log_powers(Storage& s, const Row<T>& row, const Law& law, floa
 
 // The least logit of the descending prefix of [low, high], which weighs s.kept, whose part of the
 // entropy is at most `share` of it; the first always stay. Both ends are logits of the row.
-template <class T>
-__device__ float entropy_end(Storage& s, const Row<T>& row, const Law& law, float low, float high,
-                             double share) {
+__device__ inline float entropy_end(Storage& s, const Row& row, const Law& law, float low,
+                                    float high, double share) {
   const core::EntropyTerms terms(s.kept.mass);
   const auto from = [&](float least) {
     return wide_sum(s, row, law, least, high,
@@ -75,12 +72,12 @@ __device__ float entropy_end(Storage& s, const Row<T>& row, const Law& law, floa
 }
 
 // The largest logit of [low, high] that xtc leaves, where the choices are those from `least` on.
-template <class T>
-__device__ float least_choice(Storage& s, const Row<T>& row, float low, float high, float least) {
-  Tally mine;
-  row.for_logits(fmaxf(low, least), high, [&](float x) { mine.add({0, 0, 1, x, x}); });
+__device__ inline float least_choice(Storage& s, const Row& row, float low, float high,
+                                     float least) {
+  Choices mine;
+  row.for_interval(fmaxf(low, least), high, [&](float x) { mine.add({1, x}); });
   sum(s.exchange, mine, s.choices);
-  return s.choices.count >= 2 ? s.choices.low : high;
+  return s.choices.count >= 2 ? s.choices.least : high;
 }
 
 }  // namespace aligndec::cuda

@@ -47,6 +47,20 @@ inline uint32_t add(uint32_t* word, uint32_t value) {
   return __atomic_fetch_add(word, value, __ATOMIC_RELAXED);
 }
 template <class T>
+void widen_pairs(uint32_t& least, uint32_t& most, uint32_t pair) {
+  T x[2], low[2], high[2];
+  std::memcpy(x, &pair, sizeof(pair));
+  std::memcpy(low, &least, sizeof(least));
+  std::memcpy(high, &most, sizeof(most));
+  for (int k = 0; k < 2; ++k) {
+    const auto value = static_cast<float>(x[k]), top = static_cast<float>(high[k]);
+    low[k] = static_cast<T>(std::fmin(static_cast<float>(low[k]), value));
+    if (!(value <= top) && top == top) high[k] = x[k];
+  }
+  std::memcpy(&least, low, sizeof(least));
+  std::memcpy(&most, high, sizeof(most));
+}
+template <class T>
 T from_lane(T value, int lane) {
   return team().from_lane(value, lane);
 }
