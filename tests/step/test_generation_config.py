@@ -23,13 +23,15 @@ GENERATION = [
 def test_from_generation_config(given: dict, fields: dict | None) -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.GenerationConfig()
+    if "top_h" in given:  # no other cut beside it, also where a default brings one
+        config.top_k = None
+    own = {} if config.top_k is None else {"top_k": config.top_k}
     for name, value in given.items():
         setattr(config, name, value)
     adaptor = ad.Adaptor.from_generation_config(config)
     if fields is None:
         assert adaptor.temperature == 0
     else:  # a config of transformers 4 asks for top_k=50 by itself
-        own = {} if (k := transformers.GenerationConfig().top_k) is None else {"top_k": k}
         assert adaptor == ad.Adaptor(**{**own, **fields})
 
 
@@ -49,6 +51,6 @@ def test_top_h_beside_another_cut_is_refused() -> None:
     """transformers applies it before the others, and the sets would differ."""
     transformers = pytest.importorskip("transformers")
     config = transformers.GenerationConfig(do_sample=True)
-    config.top_h, config.top_p, config.min_p = 0.4, 0.9, 0.1
+    config.top_h, config.top_p, config.min_p, config.top_k = 0.4, 0.9, 0.1, None
     with pytest.raises(ValueError, match=r"top_h must be None together with top_p, min_p .*0\.4"):
         ad.Adaptor.from_generation_config(config)

@@ -59,6 +59,8 @@ def test_against_float64_on_both_backends(name: str, cut_on: str) -> None:
 def test_top_h_of_transformers(share: float, tau: float) -> None:
     """Rows of at most 100 tokens, and longer ones whose 100 largest logits hold the entropy."""
     transformers = pytest.importorskip("transformers")
+    if not hasattr(transformers, "TopHLogitsWarper"):
+        pytest.skip(f"transformers {transformers.__version__} has no top_h to compare with")
     warper = transformers.TopHLogitsWarper(share)
     steep = torch.arange(1000).neg() * 0.5 + 0.01 * randn(20, 1000, 4)
     compared = 0
