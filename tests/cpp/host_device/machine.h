@@ -1,4 +1,5 @@
-// What stands for a GPU, and the group of blocks that runs on it.
+// What stands for a GPU, and the group of blocks that runs on it. Not split: the group is the state
+// that the machine switches, and each function here needs both.
 #pragma once
 
 #include <algorithm>
