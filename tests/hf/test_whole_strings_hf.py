@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.tiny_models import V, tiny
+from support.tiny_models import V, tiny, tiny_or_skip
 
 import aligndec as ad
 
@@ -14,7 +14,7 @@ COLD = ad.Adaptor(temperature=0.7, top_p=0.95)
 @pytest.mark.parametrize("method", ["smc", "suffix"])
 def test_books_are_those_of_a_reading(kind: str, method: str) -> None:
     """Ancestors, shared prompts, blocks of rows and cuts leave every string with its own cache."""
-    model = tiny(kind)
+    model = tiny_or_skip(kind)
     options = {"n_particles": 12, "threshold": 1.0} if method == "smc" else {"block_size": 4}
     call = {} if method == "smc" else {"burn_in": 3}
     for batch_size in (None, 5):
