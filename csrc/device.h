@@ -27,7 +27,7 @@ template <auto kCpu, auto kCuda, class Args>
 void launch([[maybe_unused]] const Tensor& tensor, const Args& args) {
 #ifdef ALIGNDEC_WITH_CUDA
   if (tensor.is_cuda()) {
-    const int32_t device = tensor.get_device_index();
+    const int32_t device = tensor.device_index();
     const torch::stable::accelerator::DeviceGuard guard(device);
     void* stream = nullptr;
     TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream));

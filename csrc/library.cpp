@@ -2,12 +2,12 @@
 // what it is. The schemas are declared in Python.
 #include "library.h"
 
-#include <torch/csrc/stable/library.h>
 #include <torch/headeronly/version.h>
 
 #include <exception>
 #include <string>
 
+#include "box.h"
 #include "device.h"
 #include "launch/instruction_set.h"
 #include "ops/adaptor_step.h"
@@ -31,28 +31,28 @@ using torch::stable::detail::StableLibrary;
 
 // These have a kernel on every device.
 void add_ops(StableLibrary& table) {
-  table.impl("adaptor_step", TORCH_BOX(&aligndec::adaptor_step));
-  table.impl("adaptor_score", TORCH_BOX(&aligndec::adaptor_score));
-  table.impl("adaptor_grid", TORCH_BOX(&aligndec::adaptor_grid));
-  table.impl("adaptor_mask", TORCH_BOX(&aligndec::adaptor_mask));
-  table.impl("adaptor_score_backward", TORCH_BOX(&aligndec::adaptor_score_backward));
-  table.impl("imh_chain", TORCH_BOX(&aligndec::imh_chain));
-  table.impl("imh_resample", TORCH_BOX(&aligndec::imh_resample));
-  table.impl("candidates", TORCH_BOX(&aligndec::candidates));
-  table.impl("segment_value", TORCH_BOX(&aligndec::segment_value));
-  table.impl("rescore", TORCH_BOX(&aligndec::rescore));
-  table.impl("combine_logits", TORCH_BOX(&aligndec::combine_logits));
-  table.impl("smc_resample", TORCH_BOX(&aligndec::smc_resample));
-  table.impl("tilt_stats", TORCH_BOX(&aligndec::tilt_stats));
-  table.impl("tilt_solve", TORCH_BOX(&aligndec::tilt_solve));
+  table.impl("adaptor_step", aligndec::Box<&aligndec::adaptor_step>::call);
+  table.impl("adaptor_score", aligndec::Box<&aligndec::adaptor_score>::call);
+  table.impl("adaptor_grid", aligndec::Box<&aligndec::adaptor_grid>::call);
+  table.impl("adaptor_mask", aligndec::Box<&aligndec::adaptor_mask>::call);
+  table.impl("adaptor_score_backward", aligndec::Box<&aligndec::adaptor_score_backward>::call);
+  table.impl("imh_chain", aligndec::Box<&aligndec::imh_chain>::call);
+  table.impl("imh_resample", aligndec::Box<&aligndec::imh_resample>::call);
+  table.impl("candidates", aligndec::Box<&aligndec::candidates>::call);
+  table.impl("segment_value", aligndec::Box<&aligndec::segment_value>::call);
+  table.impl("rescore", aligndec::Box<&aligndec::rescore>::call);
+  table.impl("combine_logits", aligndec::Box<&aligndec::combine_logits>::call);
+  table.impl("smc_resample", aligndec::Box<&aligndec::smc_resample>::call);
+  table.impl("tilt_stats", aligndec::Box<&aligndec::tilt_stats>::call);
+  table.impl("tilt_solve", aligndec::Box<&aligndec::tilt_solve>::call);
 }
 
 void register_kernels() {
   static StableLibrary cpu(StableLibrary::Kind::IMPL, "aligndec", "CPU", __FILE__, __LINE__);
   add_ops(cpu);
-  cpu.impl("branched_attention", TORCH_BOX(&aligndec::branched_attention));
-  cpu.impl("adaptor_sets", TORCH_BOX(&aligndec::adaptor_sets));
-  cpu.impl("adaptor_step_sets", TORCH_BOX(&aligndec::adaptor_step_sets));
+  cpu.impl("branched_attention", aligndec::Box<&aligndec::branched_attention>::call);
+  cpu.impl("adaptor_sets", aligndec::Box<&aligndec::adaptor_sets>::call);
+  cpu.impl("adaptor_step_sets", aligndec::Box<&aligndec::adaptor_step_sets>::call);
   if constexpr (aligndec::kWithCuda) {
     static StableLibrary cuda(StableLibrary::Kind::IMPL, "aligndec", "CUDA", __FILE__, __LINE__);
     add_ops(cuda);

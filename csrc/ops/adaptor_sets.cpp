@@ -75,10 +75,10 @@ StepSetTensors adaptor_step_sets(
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
   const Sets sets(kOp, rows, max_ids, logits);
   args.sets = sets.rows();
-  const Fields fields({rows}, logits);
+  Fields fields({rows}, logits);
   args.out = fields.pointers();
   cpu::launch_adaptor_step(args);
-  return std::tuple_cat(fields.tensors(), sets.joined());
+  return std::tuple_cat(std::move(fields).tensors(), sets.joined());
 }
 
 }  // namespace aligndec

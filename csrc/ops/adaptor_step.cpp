@@ -29,10 +29,10 @@ StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const Optio
   args.state = state_ref(kOp, sums, length, finished, eos, pad, strict, rows, logits);
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
   args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, rows, logits);
-  const Fields fields({rows}, logits);
+  Fields fields({rows}, logits);
   args.out = fields.pointers();
   launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
-  return fields.tensors();
+  return std::move(fields).tensors();
 }
 
 ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
@@ -52,14 +52,14 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   args.row_of = const_data_or_null<int64_t>(rows);
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, count, logits);
   args.kept = kept_rows(kOp, kept_ids, kept_offsets, kept_complete, count, logits);
-  const Fields fields({count}, logits);
+  Fields fields({count}, logits);
   const Tensor cut = empty({core::CutRecord::kRows, count}, ScalarType::Double, logits);
   const Tensor mass = empty({2, count}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.cut = cut.mutable_data_ptr<double>();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
   launch<cpu::launch_adaptor_step, cuda::launch_adaptor_step>(logits, args);
-  return std::tuple_cat(fields.tensors(), std::make_tuple(cut, mass));
+  return std::tuple_cat(std::move(fields).tensors(), std::make_tuple(cut, mass));
 }
 
 GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
@@ -73,12 +73,12 @@ GridTensors adaptor_grid(const Tensor& logits, const Tensor& params, const Optio
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, rows, logits);
-  const Fields fields({adaptors, rows}, logits);
+  Fields fields({adaptors, rows}, logits);
   const Tensor mass = empty({2, adaptors, rows}, ScalarType::Long, logits);
   args.out = fields.pointers();
   args.out.mass = mass.mutable_data_ptr<int64_t>();
   launch<cpu::launch_adaptor_grid, cuda::launch_adaptor_grid>(logits, args);
-  return std::tuple_cat(fields.tensors(), std::make_tuple(mass));
+  return std::tuple_cat(std::move(fields).tensors(), std::make_tuple(mass));
 }
 
 Tensor adaptor_mask(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,

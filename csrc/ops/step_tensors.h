@@ -97,8 +97,10 @@ struct Fields {
     return {whole(token), real(log_p),   real(log_q),   real(log_z), real(log_kept), real(entropy),
             real(kl),     whole(n_kept), whole(status), nullptr,     nullptr};
   }
-  StepTensors tensors() const {
-    return {token, log_p, log_q, log_z, log_kept, entropy, kl, n_kept, status};
+  StepTensors tensors() && {
+    return {std::move(token), std::move(log_p),    std::move(log_q),
+            std::move(log_z), std::move(log_kept), std::move(entropy),
+            std::move(kl),    std::move(n_kept),   std::move(status)};
   }
 };
 
