@@ -131,6 +131,11 @@ def _coins(
 ) -> Tensor | Literal["marginal"] | None:
     if not has_xtc(adaptors):
         return None
+    if coin is None:
+        raise ValueError(
+            "score_strings: adaptors must be without xtc where xtc_coin is not given (the coins of "
+            "the tokens, or 'marginal'), got one with xtc"
+        )
     if isinstance(coin, str) and coin == "marginal":
         return "marginal"
     if isinstance(coin, Tensor) and coin.dtype == torch.bool and coin.dim() in (2, 3):

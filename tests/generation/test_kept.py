@@ -227,7 +227,7 @@ def test_coins_of_a_run_and_their_mixture():
     each = ad.score(x, torch.tensor(text), adaptor, xtc_coin="marginal")
     torch.testing.assert_close(mixed.log_q[1, 0], each.log_q.sum(), rtol=1e-12, atol=1e-12)
     assert bool(mixed.log_z[1].isnan().all())
-    with pytest.raises(ValueError, match="xtc_coin must be 'marginal' or bool"):
+    with pytest.raises(ValueError, match="adaptors must be without xtc where xtc_coin is not"):
         ad.score_strings(*args)
     with pytest.raises(ValueError, match="xtc_coin must be 'marginal' or bool"):
         ad.score_strings(*args, xtc_coin=coins[:, :1])
