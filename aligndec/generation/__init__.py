@@ -7,10 +7,13 @@ The way of a prompt: `prompts` (normal form) → `prepare` (what every loop sett
 from aligndec.generation.custom_generate import custom_generate
 from aligndec.generation.decode import COMPACT_AT
 from aligndec.generation.generate import generate
+from aligndec.generation.parquet import write_generation
 from aligndec.generation.prepare import Prepared, adaptors_of, groups, prepare
 from aligndec.generation.prompts import Prompts, as_prompts, trim
+from aligndec.generation.refill import generate_refilled
 from aligndec.generation.result import Generation, StringScores, sequence_id
 from aligndec.generation.score_strings import feed_known, score_strings
+from aligndec.generation.slots import planned_slots
 
 __all__ = [
     "COMPACT_AT",
@@ -23,9 +26,12 @@ __all__ = [
     "custom_generate",
     "feed_known",
     "generate",
+    "generate_refilled",
     "groups",
+    "planned_slots",
     "prepare",
     "score_strings",
     "sequence_id",
     "trim",
+    "write_generation",
 ]

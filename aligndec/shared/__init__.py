@@ -1,5 +1,6 @@
 """Small things that every room uses: checks of arguments, files, progress, lazy names."""
 
+from aligndec.shared.digests import file_digest, fingerprint, tensor_digest
 from aligndec.shared.files import PARTIAL, replacing
 from aligndec.shared.ids import in_vocabulary, integers, listed, token_ids
 from aligndec.shared.laws import (
@@ -31,6 +32,8 @@ __all__ = [
     "broadcast",
     "dense",
     "draw_uniforms",
+    "file_digest",
+    "fingerprint",
     "in_vocabulary",
     "integers",
     "lazily",
@@ -49,6 +52,7 @@ __all__ = [
     "rewards_and_law",
     "row_of_entry",
     "seed_of",
+    "tensor_digest",
     "tensor_of",
     "token_bar",
     "token_ids",
