@@ -11,7 +11,7 @@ from aligndec._version import __version__ as __version__
 from aligndec.errors import AligndecError as AligndecError
 from aligndec.errors import NotEnoughSamples, RewardError
 from aligndec.generation import Generation, custom_generate, generate, score_strings
-from aligndec.models import FunctionLM, StepLM, as_step_lm
+from aligndec.models import FunctionLM, StepLM, as_step_lm, load
 from aligndec.models import HFCausalLM as HFCausalLM
 from aligndec.ops import build_info, use_backend
 from aligndec.shared import lazily
@@ -20,7 +20,6 @@ from aligndec.step import (
     BadLogitsError,
     KeptSets,
     LogitBias,
-    PackedAdaptors,
     Penalties,
     SequenceState,
     Step,
@@ -32,8 +31,9 @@ from aligndec.step import (
     sample_with_sets,
     score,
     score_grid,
-    xtc_coin,
 )
+from aligndec.step import PackedAdaptors as PackedAdaptors
+from aligndec.step import xtc_coin as xtc_coin
 
 if TYPE_CHECKING:
     from aligndec import asymptotics as asymptotics
@@ -55,7 +55,6 @@ __all__ = [
     "KeptSets",
     "LogitBias",
     "NotEnoughSamples",
-    "PackedAdaptors",
     "Penalties",
     "RewardError",
     "SequenceState",
@@ -67,6 +66,7 @@ __all__ = [
     "generate",
     "kept_mask",
     "kept_sets",
+    "load",
     "pack",
     "penalties",
     "reference",
@@ -76,7 +76,6 @@ __all__ = [
     "score_grid",
     "score_strings",
     "use_backend",
-    "xtc_coin",
 ]
 
 # Rooms that are opened when somebody asks for them.

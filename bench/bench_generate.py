@@ -26,6 +26,7 @@ from interleave import interleave
 from report import Load, Row
 
 import aligndec as ad
+from aligndec import models
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.demo.adaptors import generate_settings
@@ -148,7 +149,7 @@ def compared(a: Best, b: Best, how: str, other: str, threads: int) -> list[Row]:
 
 
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.skipif(model_store.default_gguf() is None, reason=model_store.INSTALL)
+@pytest.mark.skipif(models.default_gguf() is None, reason=models.INSTALL)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_generate(threads: int, rows: list[Row]) -> None:
     rows += measure(threads)

@@ -28,6 +28,7 @@ import torch
 from inputs import PROMPTS, REAL
 from report import Load, Row
 
+from aligndec import models
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.prompts import encode
@@ -180,7 +181,7 @@ def measure(
 
 
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.skipif(model_store.default_gguf() is None, reason=model_store.INSTALL)
+@pytest.mark.skipif(models.default_gguf() is None, reason=models.INSTALL)
 def test_transfer_q(rows: list[Row]) -> None:
     rows += measure(2, tokens=2)
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import torch
 from torch import Tensor
 
+from aligndec import models
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError
 from aligndec.cli.prompts import encode
@@ -58,10 +59,10 @@ def real_rows() -> Tensor | None:
 
     Recorded once and kept beside the converted model, outside of the repository.
     """
-    if model_store.default_gguf() is None:
+    if models.default_gguf() is None:
         return None
-    version = importlib.metadata.version(model_store.PACKAGE)
-    path = model_store.cache_dir() / f"{model_store.PACKAGE}-{version}-bench-logits.pt"
+    version = importlib.metadata.version(models.PACKAGE)
+    path = models.cache_dir() / f"{models.PACKAGE}-{version}-bench-logits.pt"
     if path.is_file():
         return torch.load(path, weights_only=True)
     try:

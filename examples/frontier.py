@@ -13,7 +13,6 @@ import torch
 
 import aligndec as ad
 from aligndec import best_of_n, imh, plots, tilting
-from aligndec.cli import model_store
 from aligndec.cli.prompts import encode
 from aligndec.cli.rewards import load_reward
 from aligndec.cli.toy_model import toy_model
@@ -28,11 +27,7 @@ PROMPTS = [
     "Describe your neighbour.",
 ]
 draws, tokens = (128, 14) if FULL else (64, 8)
-if FULL:
-    loaded = model_store.load(None)
-    model, tokenizer = loaded.model, loaded.tokenizer
-else:
-    model, tokenizer = toy_model()
+model, tokenizer = ad.load("demo") if FULL else toy_model()
 ids = encode(tokenizer, PROMPTS)
 judge = load_reward("vader", tokenizer)
 

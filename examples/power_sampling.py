@@ -11,7 +11,7 @@ import re
 import torch
 
 import aligndec as ad
-from aligndec.cli import model_store
+from aligndec import models
 
 QUESTIONS, ALPHA, PARTICLES, CAP = 12, 2.0, 8, 20
 SHOTS = "3 + 4 = 7. 12 + 5 = 17. 8 + 9 = 17. 21 + 6 = 27."
@@ -29,8 +29,8 @@ def right(text: str, answer: int) -> bool:
 
 
 def main(n: int) -> None:
-    loaded = model_store.load(None)
-    model, tokenizer = ad.as_step_lm(loaded.model), loaded.tokenizer
+    loaded, tokenizer = ad.load("demo")
+    model = ad.as_step_lm(loaded)
     prompts, answers = questions(n)
     ids = [tokenizer(text)["input_ids"] for text in prompts]
     stop = tokenizer(".")["input_ids"][-1]  # an answer is one sentence
@@ -74,7 +74,7 @@ def main(n: int) -> None:
 
 
 if __name__ == "__main__":
-    if model_store.default_gguf() is None:
-        print(model_store.INSTALL)
+    if models.default_gguf() is None:
+        print(models.INSTALL)
     else:
         main(QUESTIONS)

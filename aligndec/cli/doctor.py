@@ -12,7 +12,7 @@ import torch
 from rich.table import Table
 
 import aligndec
-from aligndec.cli import model_store
+from aligndec import models
 from aligndec.cli.console import console
 from aligndec.ops import problem as kernel_problem
 
@@ -32,7 +32,7 @@ def examine() -> bool:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    for section in (_system, _extension, _extras, _model):
+    for section in (_system, _extension, _extras, _model, _cache):
         for name, value in _examined(section, problems):
             table.add_row(name, value)
     kernels_work = _self_test(problems)
@@ -111,12 +111,20 @@ def _extras(problems: list[str]) -> list[tuple[str, str]]:
 
 
 def _model(problems: list[str]) -> list[tuple[str, str]]:
-    if model_store.default_gguf() is None:
-        problems.append(f"the demo's default model is not installed: {model_store.INSTALL}")
+    if models.default_gguf() is None:
+        problems.append(f"the demo's default model is not installed: {models.INSTALL}")
         return [("demo model", "not installed")]
-    folder = model_store.cached_default()
+    folder = models.cached_default()
     state = "converted in" if folder.is_dir() else "will be converted to"
-    return [("demo model", f"{model_store.PACKAGE}, {state} {folder}")]
+    return [("demo model", f"{models.PACKAGE}, {state} {folder}")]
+
+
+def _cache(problems: list[str]) -> list[tuple[str, str]]:
+    folder = models.cache_dir()
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    if size == 0:
+        return [("cache", f"{folder}, empty")]
+    return [("cache", f"{folder}, {size / 1e6:.0f} MB; delete it with: rm -r '{folder}'")]
 
 
 def _self_test(problems: list[str]) -> bool:

@@ -11,19 +11,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from aligndec.generation.kept import DrawnSets, of_strings, scales_of
 from aligndec.generation.parquet import read_generation, write_generation
-from aligndec.step import Adaptor
+from aligndec.step import SUMS, Adaptor, KeptSets
 
 __all__ = ["Generation", "StringScores"]
 
 
-class StringScores(NamedTuple):
-    """Sums over given strings under A adaptors; see `aligndec.score_strings`.
-
-    All fields are [A, N]: float64 `log_p, log_q, log_z, log_kept, kl`, int64 `length` (tokens
-    counted) and `status` (0; 3: some token lies outside of its kept set, `log_q` is -inf; 1 or 2: a
-    row of logits was bad, the sums are NaN).
-    """
+class StringSums(NamedTuple):
+    """Sums over given strings under A adaptors, all [A, N]."""
 
     log_p: Tensor
     log_q: Tensor
@@ -32,6 +28,34 @@ class StringScores(NamedTuple):
     kl: Tensor
     length: Tensor
     status: Tensor
+
+
+class StringScores(StringSums):
+    """Sums over given strings under A adaptors; see `aligndec.score_strings`.
+
+    All fields are [A, N]: float64 `log_p, log_q, log_z, log_kept, kl`, int64 `length` (tokens
+    counted) and `status` (0; 3: some token lies outside of its kept set, `log_q` is -inf; 5: some
+    given set is not complete, all sums but `log_p` are NaN; 1 or 2: a row of logits was bad or left
+    no token, the sums are NaN).
+
+    Attributes
+    ----------
+    token_log_p, token_log_q, token_log_z, token_log_kept, token_kl : float64 [A, N, T] or None
+        Of each token, with `per_token`; zeros after the end. T is the longest length.
+    """
+
+    token_log_p: Tensor | None = None
+    token_log_q: Tensor | None = None
+    token_log_z: Tensor | None = None
+    token_log_kept: Tensor | None = None
+    token_kl: Tensor | None = None
+
+    def with_tokens(self, *books: Tensor) -> StringScores:
+        """Return the same sums with the books of each token, in the order of the fields."""
+        out = StringScores(*self)
+        for name, value in zip(SUMS, books, strict=True):
+            setattr(out, f"token_{name}", value)
+        return out
 
 
 @dataclass(kw_only=True, eq=False)
@@ -67,6 +91,8 @@ class Generation:
         The same tokens under the reference model; NaN where its logits were bad.
     token_log_p, token_log_q, token_log_z, token_log_kept, token_kl, token_log_p_ref :
         float64 [N, T_new] or None. Per token, zeros after the end.
+    kept : KeptSets of N · T_new rows, or None
+        The set that each token was drawn from, row = string · T_new + token; empty after the end.
     seed, max_new_tokens, pad_token_id, eos_token_id, adaptors
         As used; `adaptors` holds one `Adaptor`, or one per prompt.
     """
@@ -97,6 +123,12 @@ class Generation:
     token_log_kept: Tensor | None = None
     token_kl: Tensor | None = None
     token_log_p_ref: Tensor | None = None
+    kept: KeptSets | None = None
+
+    def __post_init__(self) -> None:
+        if self.kept is not None:
+            self.kept = DrawnSets(*self.kept)
+            self.kept.scales = scales_of(self.adaptors)
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
@@ -131,11 +163,17 @@ class Generation:
 
     def select(self, index: Tensor) -> Generation:
         """Gather rows; the prompts stay as they are."""
-        return self._map(lambda name, x: x[index] if name not in _PER_PROMPT else x)
+        some = self._map(lambda name, x: x[index] if name not in _PER_PROMPT else x)
+        if self.kept is None:
+            return some
+        return dataclasses.replace(some, kept=of_strings(self.kept, index, len(self)))
 
     def to(self, device: str | torch.device) -> Generation:
         """Move all tensors."""
-        return self._map(lambda name, x: x.to(device))
+        moved = self._map(lambda name, x: x.to(device))
+        if self.kept is None:
+            return moved
+        return dataclasses.replace(moved, kept=self.kept.to(device))
 
     def _map(self, fn: Any) -> Generation:
         changed = {

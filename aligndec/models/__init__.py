@@ -2,22 +2,34 @@
 
 A model is anything with the members of `StepLM`. `HFCausalLM` wraps a transformers model with
 its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the whole prefix.
-`prepack` makes a torch model faster on a CPU.
+`prepack` makes a torch model faster on a CPU. `load` reads a model and its tokenizer by name.
 """
 
 from aligndec.models.counted import Counted
+from aligndec.models.demo_model import INSTALL, PACKAGE, cache_dir, cached_default, default_gguf
 from aligndec.models.hf import HFCausalLM
+from aligndec.models.load import load, load_as, need_transformers
 from aligndec.models.prepack import prepack
+from aligndec.models.quiet import quiet
 from aligndec.models.step_lm import FunctionLM, StepLM, as_step_lm
 from aligndec.shared import lazily
 
 __all__ = [
+    "INSTALL",
+    "PACKAGE",
     "Counted",
     "FunctionLM",
     "HFCausalLM",
     "StepLM",
     "as_step_lm",
+    "cache_dir",
+    "cached_default",
+    "default_gguf",
+    "load",
+    "load_as",
+    "need_transformers",
     "prepack",
+    "quiet",
     "why_not_shared",
 ]
 

@@ -14,6 +14,7 @@ from aligndec.shared.laws import (
     tensor_of,
 )
 from aligndec.shared.lazy import lazily
+from aligndec.shared.log import logger
 from aligndec.shared.progress import token_bar
 from aligndec.shared.ragged import dense, offsets_of, picked, row_of_entry
 from aligndec.shared.replicates import at_a_time
@@ -35,6 +36,7 @@ __all__ = [
     "lazily",
     "lead_of",
     "listed",
+    "logger",
     "numbers",
     "offsets_of",
     "on_device",
