@@ -86,7 +86,7 @@ class Distinct:
 
     def append(self, token: Tensor) -> None:
         """Count one more token of each string, int64 [B]."""
-        place = torch.searchsorted(self.ids, token[:, None])
+        place = torch.searchsorted(self.ids, token[:, None].contiguous())
         new = self.ids.gather(1, place) != token[:, None]
         at = torch.arange(self.ids.shape[1] + 1, device=token.device)
         source = at - (new & (at > place)).long()  # from its place on everything moves by one

@@ -96,7 +96,8 @@ class RunningPenalties:
     ) -> RunningPenalties:
         """Return those of histories int64 [B, T], right aligned, -1 where there is no token.
 
-        `ends` are the end tokens, `said` (int or [B]) the number of tokens after the prompt.
+        `ends` are the end tokens, `said` (int or [B]) the number of tokens after the prompt; tokens
+        that are appended later always count.
         """
         counts = what.presence != 0.0 or what.frequency != 0.0
         cost, base, least, breakers = what.dry or (0.0, 1.0, 0, ())
