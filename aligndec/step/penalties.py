@@ -71,6 +71,17 @@ class Penalties:
         if self.dry is not None:
             self._check_dry(self.dry)
 
+    @classmethod
+    def from_generation_config(cls, config: Any) -> Penalties:
+        """Translate the penalties of a transformers `GenerationConfig`.
+
+        Repetition, n-grams, bad words, sequence biases, suppressed tokens and `min_new_tokens`;
+        fields that are None are off. The rest of the config is for `Adaptor`'s method of this name.
+        """
+        from aligndec.step.generation_config import penalty_fields_of
+
+        return cls(**penalty_fields_of(config))
+
     @staticmethod
     def _check_dry(dry: Any) -> None:
         if not isinstance(dry, Sequence) or len(dry) != 4:
