@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.generate import generate
+from aligndec.generation.processors import penalties_of
 from aligndec.step import Adaptor
 
 __all__ = ["custom_generate"]
 
 # What `generate` itself turns into a length cap and end tokens; we take both from the config.
-_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0; and no penalties"
+_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0"
 _OWN_CRITERIA = ("MaxLengthCriteria", "EosTokenCriteria")
 
 
@@ -24,8 +25,10 @@ def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
     """Return a decoding method for `model.generate(..., custom_generate=...)` of transformers.
 
     Prompts, mask, `max_new_tokens`, `num_return_sequences`, end and pad tokens are those of the
-    `generate` call. Sampling is the adaptor's alone: logits processors of the call or of the
-    model's generation config are refused by name rather than mixed in or dropped.
+    `generate` call, and so are penalties (repetition, n-grams, biases and bad words, suppressed
+    tokens, least lengths), of a history without padding. Sampling is the adaptor's alone: other
+    logits processors of the call or of the model's generation config are refused by name rather
+    than mixed in or dropped.
 
     Parameters
     ----------
@@ -55,7 +58,8 @@ def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
         **model_kwargs: Any,
     ) -> Any:
         config = generation_config
-        _refuse("logits_processor", logits_processor, (), _NO_PROCESSORS)
+        penalties, others = penalties_of(logits_processor, input_ids.shape[1])
+        _refuse("logits_processor", others, (), _NO_PROCESSORS)
         _refuse("stopping_criteria", stopping_criteria, _OWN_CRITERIA, "eos_token_id instead")
         if config.num_beams != 1:
             raise ValueError(f"custom_generate: num_beams must be 1, got {config.num_beams}")
@@ -66,6 +70,7 @@ def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
             input_ids[::draws],  # rows come repeated; each prompt is read once here
             None if mask is None else mask[::draws],
             adaptor=adaptor,
+            penalties=penalties,
             seed=seed,
             num_return_sequences=draws,
             max_new_tokens=config.max_length - input_ids.shape[1],

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from aligndec.generation.decode import Decoder
 from aligndec.generation.kept import most_ids
+from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
 from aligndec.models import as_step_lm
 from aligndec.shared import at_least, at_least_if_given, token_bar, whole
-from aligndec.step import Adaptor
+from aligndec.step import Adaptor, Penalties
 
 __all__ = ["generate"]
 
@@ -40,6 +41,7 @@ def generate(
     progress: bool | str = False,
     per_token: bool = False,
     keep_sets: bool | int = False,
+    penalties: Penalties | None = None,
 ) -> Generation:
     """Draw strings from a model through a local adaptor, with exact bookkeeping.
 
@@ -87,6 +89,10 @@ def generate(
         Keep the set that each token was drawn from (`Generation.kept`); an int: sets of more ids
         are not stored, nor can their tokens be replayed. On the CPU.
 
+    penalties : Penalties, optional
+        Of what a string has said already, prompt included, as in `ad.penalties`. What is drawn from
+        is the edited law; log_p stays that of the model. On the CPU.
+
     Returns
     -------
     Generation
@@ -102,13 +108,15 @@ def generate(
         "generate", 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
     )
     at_least_if_given("generate", 1, batch_size=batch_size)
-    lm, ids, mask, names, adaptors, eos, pad = prepare(
+    given = prepare(
         *("generate", model, input_ids, attention_mask),
         adaptor=adaptor,
         prompt_ids=prompt_ids,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
+    lm, ids, mask, names, adaptors, eos, pad = given
+    said = running(penalties, given)
     whole("generate", "seed", seed)
     if keep_sets is not False:
         most_ids(keep_sets)
@@ -148,6 +156,7 @@ def generate(
             pad,
             per_token,
             keep_sets,
+            said,
             on_token,
         ),
         bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
@@ -176,4 +185,5 @@ def generate(
         pad_token_id=pad,
         eos_token_id=eos,
         adaptors=adaptors,
+        penalties=penalties,
     )

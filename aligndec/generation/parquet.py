@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from aligndec._version import __version__
+from aligndec.generation.penalised import as_json, from_json
 from aligndec.shared import offsets_of, replacing
 from aligndec.step import Adaptor, KeptSets
 
@@ -144,6 +145,7 @@ def write_generation(
         "pad_token_id": g.pad_token_id,
         "eos_token_id": list(g.eos_token_id),
         "adaptors": [dataclasses.asdict(adaptor) for adaptor in g.adaptors],
+        "penalties": as_json(g.penalties),
         "width": g.tokens.shape[1],
         "prompt_width": g.input_ids.shape[1],
         # Prompts that no row continues (after `select`): the "prompt" column does not hold them.
@@ -222,6 +224,7 @@ def read_generation(base: type, path: Path) -> Any:
         max_new_tokens=meta["max_new_tokens"],
         pad_token_id=pad,
         eos_token_id=tuple(meta["eos_token_id"]),
+        penalties=from_json(meta.get("penalties")),
         adaptors=tuple(Adaptor(**values) for values in meta["adaptors"]),
         **fields,
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aligndec.generation.kept import DrawnSets, of_strings, scales_of
 from aligndec.generation.parquet import read_generation, write_generation
-from aligndec.step import SUMS, Adaptor, KeptSets
+from aligndec.step import SUMS, Adaptor, KeptSets, Penalties
 
 __all__ = ["Generation", "StringScores"]
 
@@ -93,7 +93,7 @@ class Generation:
         float64 [N, T_new] or None. Per token, zeros after the end.
     kept : KeptSets of N · T_new rows, or None
         The set that each token was drawn from, row = string · T_new + token; empty after the end.
-    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors
+    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties
         As used; `adaptors` holds one `Adaptor`, or one per prompt.
     """
 
@@ -124,11 +124,13 @@ class Generation:
     token_kl: Tensor | None = None
     token_log_p_ref: Tensor | None = None
     kept: KeptSets | None = None
+    penalties: Penalties | None = None
 
     def __post_init__(self) -> None:
         if self.kept is not None:
             self.kept = DrawnSets(*self.kept)
             self.kept.scales = scales_of(self.adaptors)
+            self.kept.edited = self.penalties is not None
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
