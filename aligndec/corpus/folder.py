@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +156,8 @@ class RunFolder:
             yield
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.folder)!r}, digest={self.digest!r}, shards={len(self)})"
+        name = type(self).__name__
+        return f"{name}({str(self.folder)!r}, digest={self.digest!r}, shards={len(self)})"
 
     def to_json(self) -> str:
         """Return `run.json`."""

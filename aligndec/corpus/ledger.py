@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from aligndec.corpus.progress import Progress
 from aligndec.corpus.folder import RunFolder
+from aligndec.corpus.progress import Progress
 from aligndec.corpus.worker import Done, Failed
 from aligndec.shared import logger
 

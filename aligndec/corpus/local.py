@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.ledger import Ledger
 from aligndec.corpus.progress import Progress, default_progress
-from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.status import Status
 from aligndec.corpus.worker import Failed, Work, Worker, attempt
 

@@ -39,7 +39,7 @@ class Manifest:
 
     @classmethod
     def make(cls, asked: Settings, found: Manifest | None, workers: int) -> Manifest:
-        """Look at models and prompts; what was not asked for is taken from the run that is there."""
+        """Look at models and prompts; slots that nobody asked for are those of the run found."""
         check_method(asked)
         names = {n: resolved(v) for n in _PLACES if (v := getattr(asked, n)) is not None}
         settings = Settings(**{**vars(asked), **names})

@@ -84,7 +84,7 @@ def draw(
 def _global(
     settings: Settings, slots: int, model: Any, _: Any, prompts: list[list[int]], names: Tensor
 ) -> Drawn:
-    """Samples of the law of whole strings; `proposal` tells which draw of its prompt each is."""
+    """Sample the law of whole strings; `proposal` tells which draw of its prompt each is."""
     options = dict(settings.method_options)
     sampling = {name: options.pop(name) for name in _OF_SAMPLE if name in options}
     sampler = GlobalSampler(

@@ -51,8 +51,8 @@ class Progress:
         aside = f", {self.aside} set aside" if self.aside else ""
         seconds = time.monotonic() - self.start
         return (
-            f"{self.count} of {self.total} shards{aside}, {self.strings} strings in {seconds:.0f} s, "
-            f"{rates} tok/s"
+            f"{self.count} of {self.total} shards{aside}, {self.strings} strings in "
+            f"{seconds:.0f} s, {rates} tok/s"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ class PromptFile:
             n += 1
         if seen and len(set(seen)) != len(seen):
             ordered = sorted(seen)
-            twice = next(a for a, b in zip(ordered, ordered[1:], strict=False) if a == b)
+            twice = next(a for a, b in pairwise(ordered) if a == b)
             raise ValueError(
                 f"corpus: prompts must have an id each, got {twice} twice in {self.path}"
             )
@@ -116,7 +116,7 @@ class PromptFile:
         return Prompt(identity, value)
 
     def _rows(self, first: int) -> Rows:
-        """Rows from about `first` on, numbered, each with what reads it; blank ones are left out."""
+        """Rows from about `first` on, numbered, each with its reader; blank ones do not count."""
         number = 0
         for path in self.files:
             reader = _READERS.get(path.suffix, _text)
@@ -219,7 +219,7 @@ def _files(path: Path) -> list[Path]:
         found = [path / str(one["filename"]) for one in state.get("_data_files", [])]
     else:
         found = sorted(p for p in path.iterdir() if p.suffix in _READERS)
-    if not found or len({p.suffix for p in islice(found, None)}) > 1:
+    if not found or len({p.suffix for p in found}) > 1:
         kinds = ", ".join(_READERS)
         raise ValueError(
             f"corpus: prompts must be a folder of files of one kind ({kinds}), got {path}"

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.local import work_here
 from aligndec.corpus.progress import Progress
-from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.status import Status
 from aligndec.corpus.worker import Work, Worker
 
@@ -64,5 +64,5 @@ def run_rank(
 
 
 def _checking(folder: str) -> Worker:
-    """A worker that trusts no name: it may be on another machine than the others."""
+    """Open a worker that trusts no name: it may be on another machine than the others."""
     return Worker(folder, check=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.methods import REWARDED, draw
 from aligndec.corpus.prompt_file import PromptFile
-from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.shards import write_shard
 from aligndec.corpus.sources import load_source, source_digest
 from aligndec.corpus.texts import encode

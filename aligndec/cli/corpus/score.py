@@ -6,7 +6,8 @@ from pathlib import Path
 
 from aligndec.cli.console import console
 from aligndec.cli.corpus.run import said
-from aligndec.corpus import Run, score_run as score_shards
+from aligndec.corpus import Run
+from aligndec.corpus import score_run as score_shards
 
 __all__ = ["score_run"]
 
