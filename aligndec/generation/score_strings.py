@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.prompts import Prompts, as_prompts, trim
-from aligndec.generation.result import StringScores
-from aligndec.models import StepLM, as_step_lm
+from aligndec.generation.scores import StringScores
+from aligndec.generation.text import completion_ids, read_prompts
+from aligndec.models import StepLM, as_step_lm, narrowed
 from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed
 from aligndec.step import Adaptor, SequenceState, Step, has_xtc, score, score_grid
 
@@ -24,11 +25,13 @@ BLOCK_BYTES, MAX_BLOCK = 1 << 25, 32
 def score_strings(
     model: Any,
     input_ids: Prompts,
-    completions: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int] | str],
     adaptors: Sequence[Adaptor] = (Adaptor(),),
     *,
     attention_mask: Tensor | None = None,
     batch_size: int | None = None,
+    tokenizer: Any = None,
+    valid_vocab: int | None = None,
 ) -> StringScores:
     """Sum the fields of the step over given strings, teacher-forced, under A adaptors at once.
 
@@ -39,22 +42,25 @@ def score_strings(
     model : StepLM or transformers.PreTrainedModel
         The model.
     input_ids : int64 [N, T] or list of N lists of int
-        One prompt per completion, left padded or ragged.
-    completions : list of N lists of int
-        Token ids, an end token included where the string has one; may be empty.
+        One prompt per completion, left padded or ragged; with `tokenizer` texts as in `generate`.
+    completions : list of N lists of int, or with `tokenizer` of str
+        Token ids, an end token included where the string has one; may be empty. Nothing is added to
+        a text.
     adaptors : sequence of A Adaptor
         Laws to score under, without xtc, whose coins are not known here.
     attention_mask : [N, T], optional
         Nonzero at real prompt tokens.
     batch_size : int, optional
         Rows read together at most; default all.
+    tokenizer, valid_vocab
+        As in `generate`.
 
     Returns
     -------
     StringScores
         Fields [A, N].
     """
-    lm = as_step_lm(model)
+    lm = narrowed("score_strings", as_step_lm(model), valid_vocab, tokenizer)
     laws = list(adaptors) if isinstance(adaptors, Iterable) else []
     if not laws or not all(isinstance(a, Adaptor) for a in laws):
         raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors!r}")
@@ -63,7 +69,9 @@ def score_strings(
             "score_strings: adaptors must be without xtc (the coins of its tokens are not known "
             "here; score takes them as xtc_coin), got one with xtc"
         )
-    ids, mask = as_prompts("score_strings", input_ids, attention_mask, lm.vocab_size, 0)
+    words = read_prompts("score_strings", tokenizer, input_ids, attention_mask)
+    ids, mask = as_prompts("score_strings", words.input_ids, words.attention_mask, lm.vocab_size, 0)
+    completions = completion_ids(tokenizer, completions)
     if len(listed("score_strings: completions", "N lists of ids", completions)) != len(ids):
         raise ValueError(
             f"score_strings: completions must be N = {len(ids)} lists, got {len(completions)}"
@@ -87,7 +95,9 @@ def score_strings(
     back = back.to(fields.device)
     counted = length.to(fields.device).expand(len(laws), -1).contiguous()
     log_p, log_q, log_z, log_kept, kl = fields[:, :, back]
-    return StringScores(log_p, log_q, log_z, log_kept, kl, counted, worst[:, back])
+    scores = StringScores(log_p, log_q, log_z, log_kept, kl, counted, worst[:, back])
+    scores.text, scores.prompt_text = words.tell_rows(ids, mask, texts)
+    return scores
 
 
 def _score_batch(
