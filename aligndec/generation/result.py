@@ -106,7 +106,7 @@ class Generation(Presented):
         if isinstance(index, int):
             if not -len(self) <= index < len(self):
                 raise IndexError(
-                    f"Generation: index must be in [-N, N), N = {len(self)}, got {index}"
+                    f"Generation: index must be in [-N, N) with N = {len(self)}, got {index}"
                 )
             index = [index]
         rows = torch.arange(len(self), device=self.tokens.device)

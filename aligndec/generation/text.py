@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -182,14 +183,18 @@ def _chat(where: str, tokenizer: Any, messages: Any) -> list[int]:
 
 
 class _Ends:
-    """What a tokenizer puts before and behind a text, found by asking it."""
+    """What a tokenizer puts before and behind a text; it is asked when it matters."""
 
     def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
         self.bos = getattr(tokenizer, "bos_token_id", None)
-        eos = getattr(tokenizer, "eos_token_id", None)
-        probe = list(tokenizer("a")["input_ids"])
-        self.adds_bos = self.bos is not None and len(probe) > 1 and probe[0] == self.bos
-        self.eos = eos if eos is not None and len(probe) > 1 and probe[-1] == eos else None
+        self.eos = getattr(tokenizer, "eos_token_id", None)
+
+    @cached_property
+    def _adds(self) -> tuple[bool, bool]:
+        """Whether it adds a BOS, an EOS."""
+        ids = list(self._tokenizer("a")["input_ids"])
+        return len(ids) > 1 and ids[0] == self.bos, len(ids) > 1 and ids[-1] == self.eos
 
     def text(self, ids: list[int]) -> list[int]:
         """One BOS, no EOS; of an empty text a BOS."""
@@ -198,20 +203,21 @@ class _Ends:
 
     def given(self, ids: list[int]) -> list[int]:
         """One BOS at most, not the EOS that the tokenizer adds."""
-        if self.eos is not None and ids[-1:] == [self.eos]:
+        if self.eos is not None and ids[-1:] == [self.eos] and self._adds[1]:
             ids = ids[:-1]
-        return self.chat(ids) if self.adds_bos else ids
+        return ids[1:] if self._twice(ids) and self._adds[0] else ids
 
     def chat(self, ids: list[int]) -> list[int]:
         """One BOS at most: templates bring their own."""
-        twice = self.bos is not None and ids[:2] == [self.bos] * 2
-        return ids[1:] if twice else ids
+        return ids[1:] if self._twice(ids) else ids
 
     def bare(self, ids: list[int]) -> list[int]:
         """Return the text's own tokens alone."""
-        if self.eos is not None and ids[-1:] == [self.eos]:
-            ids = ids[:-1]
-        return ids[1:] if self.adds_bos and ids[:1] == [self.bos] else ids
+        ids = self.given(ids)
+        return ids[1:] if self.bos is not None and ids[:1] == [self.bos] and self._adds[0] else ids
+
+    def _twice(self, ids: list[int]) -> bool:
+        return self.bos is not None and ids[:2] == [self.bos] * 2
 
 
 def _decoded(tokenizer: Any, rows: list[list[int]]) -> tuple[str, ...]:
