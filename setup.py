@@ -4,7 +4,7 @@ The library holds the kernels and no Python; it stands on torch's stable ABI, so
 every torch from 2.10 on and every Python. The module says what it is, and knows no torch.
 
 Environment: ALIGNDEC_CUDA=auto|0|1 (CUDA kernels), TORCH_CUDA_ARCH_LIST, ALIGNDEC_NATIVE=0 (neither
-is built), ALIGNDEC_DEV=1 (warnings are errors), ALIGNDEC_SANITIZE=1 (address and undefined).
+is built)|module (no library), ALIGNDEC_DEV=1 (warnings are errors), ALIGNDEC_SANITIZE=1.
 """
 
 import os
@@ -74,14 +74,13 @@ def extensions() -> dict:
 
     kernels = glob("csrc/cuda/*.cu")
     needs = {"CUDA sources": kernels, "a CUDA build of torch": torch.version.cuda}
-    needs["nvcc (CUDA_HOME)"] = cpp.CUDA_HOME
+    needs |= {"nvcc (CUDA_HOME)": cpp.CUDA_HOME}
     missing = " and ".join(need for need, found in needs.items() if not found)
     wanted = switch("ALIGNDEC_CUDA", "auto", "auto", "0", "1")
     if wanted == "1" and missing:
         stop(f"ALIGNDEC_CUDA=1, without {missing}: set ALIGNDEC_CUDA=0 to build for CPU.")
     cuda = wanted != "0" and not missing
-    strict = switch("ALIGNDEC_DEV", "0", "0", "1") == "1"
-    sanitize = switch("ALIGNDEC_SANITIZE", "0", "0", "1") == "1"
+    strict, sanitize = (switch(f"ALIGNDEC_{x}", "0", "0", "1") == "1" for x in ("DEV", "SANITIZE"))
     flags = CXX_FLAGS.split() + ["-Werror"] * strict
     nvcc = CUDA_FLAGS + ["-Werror=all-warnings"] * strict
     macros = [("TORCH_TARGET_VERSION", TARGET)]
@@ -113,7 +112,8 @@ def extensions() -> dict:
         extra_compile_args={"cxx": [*flags, f"-isystem{pybind11.get_include()}"]},
         **common,
     )
-    return {"ext_modules": [library, module], "cmdclass": {"build_ext": Build}}
+    return {"ext_modules": [library] * (NATIVE == "1") + [module], "cmdclass": {"build_ext": Build}}
 
 
-setup(**(extensions() if switch("ALIGNDEC_NATIVE", "1", "0", "1") == "1" else {}))
+NATIVE = switch("ALIGNDEC_NATIVE", "1", "0", "1", "module")
+setup(**(extensions() if NATIVE != "0" else {}))

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from aligndec.generation.kept import widened
+from aligndec.step import KeptSets
+
 __all__ = ["concat"]
 
 _PER_PROMPT = ("input_ids", "attention_mask")
@@ -39,6 +42,10 @@ def concat(parts: Sequence[Any]) -> Any:
         [part.prompt_index + n for part, n in zip(parts, shift, strict=True)]
     )
     fields["adaptors"] = _adaptors(parts)
+    if first.kept is not None:
+        width = fields["tokens"].shape[1]
+        sets = [widened(part.kept, len(part), width).to(first.tokens.device) for part in parts]
+        fields["kept"] = KeptSets.cat(sets)
     return type(first)(**fields)
 
 

@@ -9,56 +9,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aligndec.generation.kept import SetRecords, most_ids
+from aligndec.generation.records import Records
 from aligndec.models import StepLM
-from aligndec.step import SUMS, Adaptor, PackedAdaptors, SequenceState, Step, pack, sample, score
+from aligndec.step import (
+    SUMS,
+    Adaptor,
+    PackedAdaptors,
+    SequenceState,
+    Step,
+    pack,
+    sample,
+    sample_with_sets,
+    score,
+)
 
-__all__ = ["Decoder", "Records"]
+__all__ = ["Decoder"]
 
 # Finished rows are dropped once at most this share of the batch still runs. Gathering a cache costs
 # about one step, so halving keeps all gathers together below the cost of two steps.
 COMPACT_AT = 0.5
 # Asking a CUDA device whether rows are finished waits for it; the CPU knows at once.
 CPU_CHECK_EVERY, CUDA_CHECK_EVERY = 1, 8
-
-
-class Records:
-    """Everything that is kept of N strings, preallocated.
-
-    `sums` float64 [K, N] and `per_token` float64 [K, N, T] (None unless asked for) hold the K = 5
-    sums of `SequenceState` and, with a reference model, log_p_ref.
-    """
-
-    def __init__(
-        self, n: int, width: int, pad: int, names: tuple[str, ...], per_token: bool, device: Any
-    ) -> None:
-        self.names = names
-        self.tokens = torch.full((n, width), pad, dtype=torch.int64, device=device)
-        self.length = torch.zeros(n, dtype=torch.int64, device=device)
-        self.status = torch.zeros_like(self.length)
-        self.finished = torch.zeros_like(self.length, dtype=torch.bool)
-        self.sums = torch.zeros(len(names), n, dtype=torch.float64, device=device)
-        self.per_token = self.sums.new_zeros(len(names), n, width) if per_token else None
-
-    def write_sums(self, batch: _Batch) -> None:
-        """Store where the rows of a batch stand; written again for rows that go on."""
-        rows = batch.rows
-        self.sums[: len(SUMS)].index_copy_(1, rows, batch.sums.sums[: len(SUMS)])
-        if batch.log_p_ref is not None:
-            self.sums[-1].index_copy_(0, rows, batch.log_p_ref)
-        self.length.index_copy_(0, rows, batch.sums.length)
-        self.status.index_copy_(0, rows, batch.status)
-        self.finished.index_copy_(0, rows, batch.sums.finished & (batch.status == 0))
-
-    def fields(self) -> dict[str, Tensor]:
-        """Return the fields of a `Generation`, cut at the longest string."""
-        width = max(1, int(self.length.max()))
-        out = {name: getattr(self, name) for name in ("length", "status", "finished")}
-        out["tokens"] = self.tokens[:, :width].contiguous()
-        out |= dict(zip(self.names, self.sums, strict=True))
-        if self.per_token is not None:
-            kept = self.per_token[..., :width].contiguous()
-            out |= {f"token_{k}": v for k, v in zip(self.names, kept, strict=True)}
-        return out
 
 
 @dataclass
@@ -90,6 +62,7 @@ class Decoder:
     eos: tuple[int, ...]
     pad: int
     per_token: bool
+    keep_sets: bool | int
     on_token: Callable[[Tensor, Tensor], object] | None
     bar: Any  # tqdm or None
     records: Records | None = None
@@ -102,8 +75,9 @@ class Decoder:
             self._ref_read = self.reference.prefill(ids, mask)
         if self.records is None:  # the first logits say where the records live
             names = SUMS if self.reference is None else (*SUMS, "log_p_ref")
+            kept = None if self.keep_sets is False else SetRecords(most_ids(self.keep_sets))
             self.records = Records(
-                *(self.n_rows, self.max_new_tokens, self.pad, names, self.per_token),
+                *(self.n_rows, self.max_new_tokens, self.pad, names, self.per_token, kept),
                 self._read[0].device,
             )
 
@@ -125,7 +99,7 @@ class Decoder:
             if (t + 1) % check_every == 0:
                 live = (~batch.sums.finished).nonzero()[:, 0]
                 if len(live) <= COMPACT_AT * len(batch.rows):
-                    records.write_sums(batch)
+                    records.write_sums(batch.rows, batch.sums, batch.status, batch.log_p_ref)
                     self._advance(len(batch.rows) - len(live), self.max_new_tokens - t - 1)
                     if len(live) == 0:
                         return records
@@ -133,7 +107,7 @@ class Decoder:
             batch.logits, batch.state = self.lm.step(token, batch.state)
             if self.reference is not None:
                 batch.ref_logits, batch.ref_state = self.reference.step(token, batch.ref_state)
-        records.write_sums(batch)
+        records.write_sums(batch.rows, batch.sums, batch.status, batch.log_p_ref)
         return records
 
     def _start(self, rows: Tensor, prompt: Tensor, sequence_ids: Tensor) -> _Batch:
@@ -173,7 +147,7 @@ class Decoder:
     def _draw(self, t: int, batch: _Batch, records: Records) -> Tensor:
         """Draw and record token t of every row; return what is fed to the model."""
         was_finished = batch.sums.finished.clone()
-        step = sample(batch.logits, batch.adaptor, seed=self.seed, state=batch.sums, strict=False)
+        step = self._sample(t, batch, records.kept)
         bad = step.token < 0
         batch.status = torch.where(bad, step.status, batch.status)
         token = torch.where(bad, self.pad, step.token)
@@ -191,6 +165,14 @@ class Decoder:
             self.on_token(batch.rows[live], token[live])
         self._advance(len(batch.rows), 1)
         return token
+
+    def _sample(self, t: int, batch: _Batch, kept: SetRecords | None) -> Step:
+        at: Any = {"seed": self.seed, "state": batch.sums, "strict": False}
+        if kept is None:
+            return sample(batch.logits, batch.adaptor, **at)
+        step, sets = sample_with_sets(batch.logits, batch.adaptor, max_ids=kept.max_ids, **at)
+        kept.add(t, batch.rows, sets)
+        return step
 
     def _record(
         self, t: int, batch: _Batch, out: Tensor, step: Step, ref: Tensor | None, bad: Tensor

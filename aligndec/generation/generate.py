@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.decode import Decoder
+from aligndec.generation.kept import most_ids
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
@@ -39,6 +40,7 @@ def generate(
     on_token: Callable[[Tensor, Tensor], object] | None = None,
     progress: bool | str = False,
     per_token: bool = False,
+    keep_sets: bool | int = False,
     tokenizer: Any = None,
     valid_vocab: int | None = None,
 ) -> Generation:
@@ -85,6 +87,9 @@ def generate(
         Show a bar, if tqdm is installed; a str is its name.
     per_token : bool
         Keep the per-token fields too.
+    keep_sets : bool or int
+        Keep the set that each token was drawn from (`Generation.kept`); an int: sets of more ids
+        are not stored, nor can their tokens be replayed. On the CPU.
     tokenizer : object, optional
         As those of transformers; reads prompts that are texts, and `texts()` has the strings.
     valid_vocab : int, optional
@@ -116,6 +121,13 @@ def generate(
         pad_token_id=pad_token_id,
     )
     seed = run_seed("generate", seed)
+    if keep_sets is not False:
+        most_ids(keep_sets)
+        if torch.device(lm.device).type == "cuda":
+            raise ValueError(
+                f"generate: keep_sets must be False for a model on CUDA, got {keep_sets} (the "
+                "kernel for sparse kept sets is on the CPU)"
+            )
     if on_token is not None and not callable(on_token):
         raise TypeError(f"generate: on_token must be callable, got {on_token!r}")
     other = None if reference is None else _reference(reference, lm, valid_vocab, tokenizer)
@@ -142,6 +154,7 @@ def generate(
             eos,
             pad,
             per_token,
+            keep_sets,
             on_token,
         ),
         bar=token_bar(name, n_rows * max_new_tokens) if progress else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 
 from aligndec._version import __version__
-from aligndec.shared import kind_of, replacing, result_type
-from aligndec.step import Adaptor
+from aligndec.shared import kind_of, offsets_of, replacing, result_type
+from aligndec.step import Adaptor, KeptSets
 
 __all__ = ["read_generation", "write_generation"]
 
@@ -22,6 +23,7 @@ _INT = ("draw", "length", "status")
 _SUMS = ("log_p", "log_q", "log_z", "log_kept", "kl")
 _OPTIONAL = ("log_p_ref",)
 _PER_TOKEN = tuple(f"token_{name}" for name in (*_SUMS, "log_p_ref"))
+_CHUNK = 2**30  # ids
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -54,6 +56,44 @@ def _padded(column: Any, width: int, fill: float, dtype: torch.dtype) -> Tensor:
     return out
 
 
+def _set_column(pa: Any, kept: KeptSets, length: Tensor) -> Any:
+    """Column list<list<int32>>: per string the sets of its tokens, null where not complete."""
+    width = kept.batch // max(len(length), 1)
+    there = torch.arange(width) < length[:, None]
+    sets = kept.select(there.reshape(-1).nonzero()[:, 0])
+    token = offsets_of(length)  # where each string starts in `sets`
+    ids = sets.offsets[token] // _CHUNK
+    # A list counts in 32 bits: another chunk wherever a string reaches into another block of ids.
+    bounds: Any = (ids.diff()[1:] > 0).nonzero()[:, 0] + 1 if len(length) else []
+    chunks = []
+    for first, last in pairwise([0, *map(int, bounds), len(length)]):
+        own = sets.select(torch.arange(int(token[first]), int(token[last])))
+        unknown = torch.nn.functional.pad(~own.complete, (0, 1)).numpy()
+        offsets = pa.array(own.offsets.numpy(), pa.int32(), mask=unknown)
+        inner = pa.ListArray.from_arrays(offsets, pa.array(own.ids.numpy()))
+        starts = (token[first : last + 1] - token[first]).numpy()
+        chunks.append(pa.ListArray.from_arrays(pa.array(starts, pa.int32()), inner))
+    return pa.chunked_array(chunks)
+
+
+def _kept_sets(column: Any, length: Tensor, width: int) -> KeptSets:
+    """Inverse of `_set_column`."""
+    lengths, known, ids = [torch.zeros(0).long()], [torch.zeros(0).bool()], [torch.zeros(0).int()]
+
+    def tensor(values: Any) -> Tensor:
+        return torch.from_numpy(values.to_numpy(zero_copy_only=False).copy())
+
+    for chunk in column.chunks:
+        sets = chunk.flatten()
+        lengths.append(tensor(sets.value_lengths().fill_null(0)).long())
+        known.append(tensor(sets.is_valid()))
+        ids.append(tensor(sets.flatten()))
+    there = (torch.arange(width) < length[:, None]).reshape(-1)
+    sizes, complete = torch.zeros(len(there)).long(), torch.ones(len(there)).bool()
+    sizes[there], complete[there] = torch.cat(lengths), torch.cat(known)
+    return KeptSets(torch.cat(ids), offsets_of(sizes), complete)
+
+
 def write_generation(generation: Any, base: type, path: Path) -> None:
     """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically."""
     pa, pq = _pyarrow()
@@ -77,6 +117,8 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         if value is not None:
             flat = value.dim() == 1
             columns[name] = pa.array(value.numpy()) if flat else _ragged(pa, value, g.length)
+    if g.kept is not None:
+        columns["kept_ids"] = _set_column(pa, g.kept, g.length)
     common = {f.name for f in dataclasses.fields(base)}
     own = {f.name: getattr(g, f.name) for f in dataclasses.fields(g) if f.name not in common}
     for name, value in own.items():  # what a reward brings: a column per sum, counters beside
@@ -151,6 +193,8 @@ def read_generation(base: type, path: Path) -> Any:
     for name in _PER_TOKEN:
         if name in names:
             fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
+    if "kept_ids" in names:
+        fields["kept"] = _kept_sets(table["kept_ids"], fields["length"], meta["width"])
     if meta.get("prompt_text") is not None:
         fields["prompt_text"] = tuple(meta["prompt_text"])
         fields["text"] = tuple(table["text"].to_pylist())

@@ -15,10 +15,11 @@ from typing_extensions import Self
 
 from aligndec.generation.columns import write_lines
 from aligndec.generation.concat import concat
+from aligndec.generation.kept import DrawnSets, of_strings, scales_of
 from aligndec.generation.parquet import read_generation, write_generation
 from aligndec.generation.presented import Presented
 from aligndec.shared import result
-from aligndec.step import Adaptor
+from aligndec.step import Adaptor, KeptSets
 
 __all__ = ["Generation", "sequence_id"]
 
@@ -57,6 +58,8 @@ class Generation(Presented):
         The same tokens under the reference model; NaN where its logits were bad.
     token_log_p, token_log_q, token_log_z, token_log_kept, token_kl, token_log_p_ref :
         float64 [N, T_new] or None. Per token, zeros after the end.
+    kept : KeptSets of N · T_new rows, or None
+        The set that each token was drawn from, row = string · T_new + token; empty after the end.
     text : tuple of N str, or None
         The strings, where the run was given a tokenizer; special tokens are left out.
     prompt_text : tuple of P str, or None
@@ -96,8 +99,14 @@ class Generation(Presented):
     token_log_kept: Tensor | None = None
     token_kl: Tensor | None = None
     token_log_p_ref: Tensor | None = None
+    kept: KeptSets | None = None
     text: tuple[str, ...] | None = None
     prompt_text: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kept is not None:
+            self.kept = DrawnSets(*self.kept)
+            self.kept.scales = scales_of(self.adaptors)
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
@@ -156,11 +165,16 @@ class Generation(Presented):
         if self.text is not None:
             rows = torch.arange(len(self), device=index.device)[index].tolist()
             out.text = tuple(self.text[i] for i in rows)
-        return out
+        if self.kept is None:
+            return out
+        return dataclasses.replace(out, kept=of_strings(self.kept, index, len(self)))
 
     def to(self, device: str | torch.device) -> Self:
         """Move all tensors."""
-        return self._map(lambda name, x: x.to(device))
+        moved = self._map(lambda name, x: x.to(device))
+        if self.kept is None:
+            return moved
+        return dataclasses.replace(moved, kept=self.kept.to(device))
 
     def _map(self, fn: Any) -> Self:
         changed = {

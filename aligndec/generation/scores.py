@@ -12,7 +12,9 @@ from aligndec.step import SUMS
 __all__ = ["StringScores"]
 
 
-class _Sums(NamedTuple):
+class StringSums(NamedTuple):
+    """Sums over given strings under A adaptors, all [A, N]."""
+
     log_p: Tensor
     log_q: Tensor
     log_z: Tensor
@@ -23,17 +25,37 @@ class _Sums(NamedTuple):
 
 
 @result
-class StringScores(_Sums):
+class StringScores(StringSums):
     """Sums over given strings under A adaptors; see `aligndec.score_strings`.
 
     All fields are [A, N]: float64 `log_p, log_q, log_z, log_kept, kl`, int64 `length` (tokens
-    counted) and `status` (0; 3: some token lies outside of its kept set, `log_q` is -inf; 1 or 2: a
-    row of logits was bad, the sums are NaN). Beside the fields, where a tokenizer was given: `text`
-    and `prompt_text`, tuples of the N strings and their prompts.
+    counted) and `status` (0; 3: some token lies outside of its kept set, `log_q` is -inf; 5: some
+    given set is not complete, all sums but `log_p` are NaN; 1 or 2: a row of logits was bad or left
+    no token, the sums are NaN). What follows stands beside the fields of the tuple.
+
+    Attributes
+    ----------
+    token_log_p, token_log_q, token_log_z, token_log_kept, token_kl : float64 [A, N, T] or None
+        Of each token, with `per_token`; zeros after the end. T is the longest length.
+    text, prompt_text : tuple of N str, or None
+        The strings and their prompts, where a tokenizer was given.
     """
 
+    token_log_p: Tensor | None = None
+    token_log_q: Tensor | None = None
+    token_log_z: Tensor | None = None
+    token_log_kept: Tensor | None = None
+    token_kl: Tensor | None = None
     text: tuple[str, ...] | None = None
     prompt_text: tuple[str, ...] | None = None
+
+    def with_tokens(self, *books: Tensor) -> StringScores:
+        """Return the same sums with the books of each token, in the order of the fields."""
+        out = StringScores(*self)
+        out.text, out.prompt_text = self.text, self.prompt_text
+        for name, value in zip(SUMS, books, strict=True):
+            setattr(out, f"token_{name}", value)
+        return out
 
     def texts(self) -> list[str]:
         """Return the texts of the N strings; a tokenizer must have been given."""

@@ -55,7 +55,9 @@ def step():
 
 
 RESULTS = {
-    "Generation": lambda: run(adaptor=ad.Adaptor(top_p=0.9), per_token=True, reference=LM),
+    "Generation": lambda: run(
+        adaptor=ad.Adaptor(top_p=0.9), per_token=True, reference=LM, keep_sets=True
+    ),
     "TransferQGeneration": decoded,
     "GlobalSamples": samples,
     "StringScores": scores,
@@ -197,6 +199,21 @@ def test_concat_is_the_runs_in_order():
     same = ad.Generation.concat([run(), later])
     assert (same.seed, len(same.adaptors)) == (2, 1)
     assert ad.Generation.concat([later]) is later
+
+
+def test_concat_of_kept_sets():
+    parts = [run(keep_sets=3), run([[8, 7]], max_new_tokens=11, keep_sets=3)]
+    both = ad.Generation.concat(parts)
+    widths = [part.tokens.shape[1] for part in (both, *parts)]
+    for i in range(len(both)):
+        part, row = (0, i) if i < 12 else (1, i - 12)
+        old, new = parts[part], both
+        n = int(new.length[i])
+        here = slice(i * widths[0], i * widths[0] + n)
+        there = slice(row * widths[1 + part], row * widths[1 + part] + n)
+        assert new.kept.lists()[here] == old.kept.lists()[there]
+        assert new.kept.complete[here].tolist() == old.kept.complete[there].tolist()
+    assert widths[1] != widths[2]
 
 
 def test_concat_with_what_a_reward_brings():

@@ -56,7 +56,7 @@ def reward(prompts: list[list[int]], texts: list[list[int]]) -> list[float]:
         ),
         ({"sft": TableLM.random(4), "reference": "sft"}, "sft must have vocab_size >= 6, got 4"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else "-".join(given),
 )
 def test_options(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

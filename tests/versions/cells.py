@@ -11,14 +11,21 @@ __all__ = ["CELLS", "Cell"]
 class Cell:
     """Packages laid over the environment of `make setup`, or over a new one of another Python.
 
-    `over` is installed with `pip --target --no-deps`, in front of the environment's own packages;
-    `python` names the interpreter of a cell that gets an environment of its own. It runs the test
-    files that import one of `touching`.
+    `over` is installed with `pip --target`, in front of the environment's own packages, and what it
+    needs too where `whole`; `python` is the interpreter of a cell with an environment of its own.
+    It runs the test files that import one of `touching`, and those under `tests`.
     """
 
     over: tuple[str, ...] = ()
     python: str = ""
     touching: tuple[str, ...] = ("transformers",)
+    whole: bool = False
+    tests: tuple[str, ...] = ()
+
+    @property
+    def large(self) -> bool:
+        """Whether it takes gigabytes."""
+        return bool(self.python) or self.whole
 
 
 def _transformers(version: str, hub: str, tokenizers: str) -> Cell:
@@ -38,6 +45,9 @@ _LOWEST = (
 
 _ALL = ("transformers", "pyarrow", "matplotlib", "arviz_base", "typer", "hypothesis")
 
+# One build of the kernels serves every torch.
+_KERNELS = tuple(f"tests/{room}" for room in "ops step imh tilting transfer_q models".split())
+
 CELLS = {
     "lowest": Cell(_LOWEST, touching=_ALL),
     "transformers 5.0.0": _transformers("5.0.0", "1.33.0", "0.22.2"),
@@ -48,11 +58,11 @@ CELLS = {
     "transformers 5.23.0": _transformers("5.23.0", "2.4.0", "0.23.3"),
     "newest": _transformers("5.24.0", "2.4.0", "0.23.3"),
     "pinned": Cell(),
-    "torch 2.10.0": Cell(("torch==2.10.0",), python="python3.11"),
-    "torch 2.14.1": Cell(("torch==2.14.1",), python="python3.11"),
-    "Python 3.10": Cell(("torch==2.13.0",), python="python3.10"),
-    "Python 3.12": Cell(("torch==2.13.0",), python="python3.12"),
-    "Python 3.13": Cell(("torch==2.13.0",), python="python3.13"),
-    "Python 3.14": Cell(("torch==2.13.0",), python="python3.14"),
+    "torch 2.10.0": Cell(("torch==2.10.0",), whole=True, tests=_KERNELS),
+    "torch 2.15.0": Cell(("torch==2.15.0",), whole=True, tests=_KERNELS),
+    "Python 3.10": Cell(python="python3.10"),
+    "Python 3.12": Cell(python="python3.12"),
+    "Python 3.13": Cell(python="python3.13"),
+    "Python 3.14": Cell(python="python3.14"),
 }
 """By name; `newest` is the newest transformers that aligndec knows."""

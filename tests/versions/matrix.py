@@ -2,8 +2,8 @@
 
     python tests/versions/matrix.py [--cell NAME]... [--own] [--write]
 
-Without `--cell`: every cell that lies over this environment; `--own` adds those with an environment
-of their own (another torch or Python: gigabytes). Exit status 1 when a cell fails.
+Without `--cell`: every cell that lies over this environment; `--own` adds those of gigabytes: an
+environment of their own (another Python) or another torch. Exit status 1 when a cell fails.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 HOME = Path(os.environ.get("ALIGNDEC_VERSIONS", ROOT / ".venv" / "versions"))
 PAGE = ROOT / "docs" / "versions.md"
 PIP = ("-m", "pip", "install", "-q", "--disable-pip-version-check")
+PARALLEL = ("-n", "auto", "--maxprocesses", "8", "--dist", "loadfile")
 PACKAGES = ("transformers", "torch", "numpy")
 ASK = "import sys, importlib.metadata as m; print(sys.version.split()[0], *map(m.version, {!r}))"
 
@@ -55,35 +57,37 @@ def touching(libraries: tuple[str, ...]) -> list[str]:
 def prepared(name: str, cell: Cell) -> tuple[str, dict[str, str]]:
     """Install a cell's packages unless they are there; return its interpreter and environment."""
     folder = HOME / name.replace(" ", "-")
-    done, wanted = folder / "cell.txt", "\n".join(cell.over)
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1"}
-    fresh = not (done.is_file() and done.read_text() == wanted)
-    python = sys.executable
-    if fresh:
+    environment["ALIGNDEC_REQUIRE_NATIVE"] = "1"
+    python = str(folder / "bin" / "python") if cell.python else sys.executable
+    done, wanted = folder / "cell.txt", f"{cell}\n"
+    if not (done.is_file() and done.read_text() == wanted):
         shutil.rmtree(folder, ignore_errors=True)
-    if cell.python:
-        if fresh:
-            subprocess.run([cell.python, "-m", "venv", str(folder)], check=True)
-        python = str(folder / "bin" / "python")
-        lines = [*cell.over, "-c", str(ROOT / "requirements" / "pinned.txt"), *needed()]
-        if fresh:
-            subprocess.run([python, *PIP, *lines], check=True)
-    elif cell.over:
-        if fresh:
-            target = ["--no-deps", "--target", str(folder), *cell.over]
-            subprocess.run([python, *PIP, *target], check=True)
+        if cell.python:
+            another_python(cell.python, folder)
+        elif cell.over:
+            target = ["--target", str(folder), *([] if cell.whole else ["--no-deps"])]
+            subprocess.run([python, *PIP, *target, *cell.over], check=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        done.write_text(wanted)
+    if cell.over:
         environment["PYTHONPATH"] = str(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    done.write_text(wanted)
     return python, environment
 
 
-def needed() -> list[str]:
-    """Requirement lines of the tests, from this project's metadata."""
-    sys.path.insert(0, str(ROOT / ".ci"))
-    import pin
-
-    return pin.project_requirements("test")
+def another_python(interpreter: str, folder: Path) -> None:
+    """Make an environment like that of `make setup`, and the module beside the kernels for it."""
+    subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
+    python, ours = str(folder / "bin" / "python"), version("torch")
+    if subprocess.run([python, *PIP, f"torch=={ours}"], check=False).returncode:
+        subprocess.run([python, *PIP, f"torch=={ours.partition('+')[0]}"], check=True)
+    pins = ["-c", str(ROOT / "requirements" / "pinned.txt")]
+    subprocess.run([python, *PIP, *pins, "setuptools", "ninja", "pybind11"], check=True)
+    extras = [*PIP, *pins, "--no-build-isolation", "-e", f"{ROOT}[test]"]
+    subprocess.run([python, *extras], env={**os.environ, "ALIGNDEC_NATIVE": "0"}, check=True)
+    build = ["setup.py", "-q", "build_ext", "--inplace"]
+    alone = {**os.environ, "ALIGNDEC_NATIVE": "module"}
+    subprocess.run([python, *build], cwd=ROOT, env=alone, check=True)
 
 
 def run(name: str, cell: Cell) -> Row:
@@ -93,9 +97,10 @@ def run(name: str, cell: Cell) -> Row:
     report = HOME / f"{name.replace(' ', '-')}.xml"
     report.unlink(missing_ok=True)
     begin = time.monotonic()
-    quick = ["-q", "-m", "not slow and not statistical", "-p", "no:cacheprovider"]
+    quick = ["-q", "-m", "not slow and not statistical", "-p", "no:cacheprovider", *PARALLEL]
+    files = [*touching(cell.touching), *cell.tests]
     subprocess.run(
-        [python, "-m", "pytest", *quick, f"--junitxml={report}", *touching(cell.touching)],
+        [python, "-m", "pytest", *quick, f"--junitxml={report}", *files],
         cwd=ROOT,
         env=environment,
         check=False,
@@ -148,6 +153,12 @@ def write(rows: list[Row]) -> None:
     PAGE.write_text(head + begin + "\n".join([*lines[:2], *body]) + "\n" + end + tail)
 
 
+def runs(interpreter: str) -> bool:
+    """Whether it is there; a version manager's stand-in for one that is not fails when called."""
+    found = shutil.which(interpreter)
+    return bool(found) and not subprocess.run([found, "-V"], capture_output=True).returncode
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cell", action="append", choices=CELLS)
@@ -157,10 +168,10 @@ def main() -> int:
     rows = []
     for name in args.cell or CELLS:
         cell = CELLS[name]
-        if cell.python and not shutil.which(cell.python):
+        if cell.python and not runs(cell.python):
             print(f"{name}: no {cell.python} here")
-        elif args.cell or args.own or not cell.python:
-            print(f"{name}: {' '.join(cell.over) or 'the environment as it is'}", flush=True)
+        elif args.cell or args.own or not cell.large:
+            print(f"{name}: {' '.join(cell.over) or 'the pinned versions'}", flush=True)
             rows.append(run(name, cell))
     print(table(rows))
     for row in rows:
