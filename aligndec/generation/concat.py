@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from aligndec.generation.kept import widened
+from aligndec.generation.penalised import as_json
 from aligndec.step import KeptSets
 
 __all__ = ["concat"]
@@ -33,6 +35,11 @@ def concat(parts: Sequence[Any]) -> Any:
             raise ValueError(
                 f"Generation.concat: parts must agree in {name}, got {' and '.join(found)}"
             )
+    if len({json.dumps(as_json(part.penalties)) for part in parts}) > 1:
+        raise ValueError(
+            "Generation.concat: parts must agree in penalties, got several, or some with and some "
+            "without"
+        )
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(first):
         values = [getattr(part, field.name) for part in parts]

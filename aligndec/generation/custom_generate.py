@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.generate import generate
-from aligndec.step import Adaptor
+from aligndec.generation.processors import penalties_of
+from aligndec.step import Adaptor, Penalties
 
 __all__ = ["custom_generate"]
 
 # What `generate` itself turns into a length cap and end tokens; we take both from the config.
-_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0; and no penalties"
+_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0"
 _OWN_CRITERIA = ("MaxLengthCriteria", "EosTokenCriteria")
 # What it makes of the fields that `Adaptor.from_generation_config` translates.
 _TRANSLATED = tuple(
@@ -31,8 +32,10 @@ def custom_generate(
     """Return a decoding method for `model.generate(..., custom_generate=...)` of transformers.
 
     Prompts, mask, `max_new_tokens`, `num_return_sequences`, end and pad tokens are those of the
-    `generate` call. Sampling is the adaptor's alone: logits processors of the call or of the
-    model's generation config are refused by name rather than mixed in or dropped.
+    `generate` call, and so are penalties (repetition, n-grams, biases and bad words, suppressed
+    tokens, least lengths), of a history without padding. Sampling is the adaptor's alone: other
+    logits processors of the call or of the model's generation config are refused by name rather
+    than mixed in or dropped.
 
     Parameters
     ----------
@@ -67,19 +70,24 @@ def custom_generate(
     ) -> Any:
         nonlocal seen
         config = generation_config
+        penalties, others = penalties_of(logits_processor, input_ids.shape[1])
         own = _TRANSLATED if adaptor is None else ()
-        _refuse("logits_processor", logits_processor, own, _NO_PROCESSORS)
+        _refuse("logits_processor", others, own, _NO_PROCESSORS)
         _refuse("stopping_criteria", stopping_criteria, _OWN_CRITERIA, "eos_token_id instead")
         if config.num_beams != 1:
             raise ValueError(f"custom_generate: num_beams must be 1, got {config.num_beams}")
         draws = config.num_return_sequences or 1
         mask = model_kwargs.get("attention_mask")
+        law = adaptor
+        if law is None:
+            law = Adaptor.from_generation_config(config, penalties=penalties or Penalties())
         first, seen = seen, seen + (0 if seed is None else len(input_ids) // draws)
         generation = generate(
             model,
             input_ids[::draws],  # rows come repeated; each prompt is read once here
             None if mask is None else mask[::draws],
-            adaptor=Adaptor.from_generation_config(config) if adaptor is None else adaptor,
+            adaptor=law,
+            penalties=penalties,
             seed=seed,
             prompt_ids=range(first, first + len(input_ids) // draws),
             num_return_sequences=draws,

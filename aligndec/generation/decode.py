@@ -16,6 +16,7 @@ from aligndec.step import (
     SUMS,
     Adaptor,
     PackedAdaptors,
+    RunningPenalties,
     SequenceState,
     Step,
     pack,
@@ -40,6 +41,7 @@ class _Batch:
     rows: Tensor  # int64 [B], row of the records
     sums: SequenceState
     adaptor: PackedAdaptors
+    said: RunningPenalties | None
     status: Tensor  # int64 [B], of the bad row that ended the string
     log_p_ref: Tensor | None  # float64 [B]
     logits: Tensor
@@ -63,6 +65,7 @@ class Decoder:
     pad: int
     per_token: bool
     keep_sets: bool | int
+    penalties: RunningPenalties | None  # of all prompts
     on_token: Callable[[Tensor, Tensor], object] | None
     bar: Any  # tqdm or None
     records: Records | None = None
@@ -124,6 +127,7 @@ class Decoder:
         chosen: Any = self.adaptors[0]
         if len(self.adaptors) > 1:
             chosen = [self.adaptors[p] for p in (rows // self.n_draws).tolist()]
+        said = self.penalties
         n = len(rows)
         sums = SequenceState.start(
             *(n,),
@@ -136,6 +140,7 @@ class Decoder:
             rows=rows.to(device),
             sums=sums,
             adaptor=pack(chosen, n, device=device),
+            said=None if said is None else said.select(rows // self.n_draws),
             status=torch.zeros_like(sums.length),
             log_p_ref=None if ref_logits is None else torch.zeros_like(sums.sum_log_p),
             logits=logits,
@@ -151,6 +156,8 @@ class Decoder:
         bad = step.token < 0
         batch.status = torch.where(bad, step.status, batch.status)
         token = torch.where(bad, self.pad, step.token)
+        if batch.said is not None:
+            batch.said.append(token)
         records.tokens[:, t].index_copy_(0, batch.rows, token)
         ref = None
         if batch.ref_logits is not None and batch.log_p_ref is not None:
@@ -168,6 +175,8 @@ class Decoder:
 
     def _sample(self, t: int, batch: _Batch, kept: SetRecords | None) -> Step:
         at: Any = {"seed": self.seed, "state": batch.sums, "strict": False}
+        if batch.said is not None:
+            at["bias"] = batch.said.bias(batch.logits)
         if kept is None:
             return sample(batch.logits, batch.adaptor, **at)
         step, sets = sample_with_sets(batch.logits, batch.adaptor, max_ids=kept.max_ids, **at)
@@ -197,6 +206,7 @@ class Decoder:
             adaptor=replace(
                 batch.adaptor, params=params[live] if many else params, batch=len(live)
             ),
+            said=None if batch.said is None else batch.said.select(live),
             status=batch.status[live],
             log_p_ref=None if batch.log_p_ref is None else batch.log_p_ref[live],
             logits=batch.logits,  # replaced by the next step

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from aligndec.generation.decode import Decoder
 from aligndec.generation.kept import most_ids
+from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
 from aligndec.generation.text import read_prompts
 from aligndec.models import StepLM, as_step_lm, narrowed
 from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar, whole
-from aligndec.step import Adaptor
+from aligndec.step import Adaptor, Penalties
 
 __all__ = ["generate"]
 
@@ -41,6 +42,7 @@ def generate(
     progress: bool | str = False,
     per_token: bool = False,
     keep_sets: bool | int = False,
+    penalties: Penalties | None = None,
     tokenizer: Any = None,
     valid_vocab: int | None = None,
 ) -> Generation:
@@ -95,6 +97,9 @@ def generate(
     valid_vocab : int, optional
         Ids from here on do not exist, as in `sample`. Default: the size of the tokenizer where one
         is given and smaller than V, else V.
+    penalties : Penalties, optional
+        Of what a string has said already, prompt included, as in `ad.penalties`. What is drawn from
+        is the edited law; log_p stays that of the model. On the CPU.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def generate(
     )
     at_least_if_given("generate", 1, batch_size=batch_size)
     text = read_prompts("generate", tokenizer, input_ids, attention_mask)
-    lm, ids, mask, names, adaptors, eos, pad = prepare(
+    given = prepare(
         *("generate", narrowed("generate", as_step_lm(model), valid_vocab, tokenizer)),
         *(text.input_ids, text.attention_mask),
         adaptor=adaptor,
@@ -120,6 +125,8 @@ def generate(
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
+    lm, ids, mask, names, adaptors, eos, pad = given
+    said = running(penalties, given)
     seed = run_seed("generate", seed)
     if keep_sets is not False:
         most_ids(keep_sets)
@@ -155,6 +162,7 @@ def generate(
             pad,
             per_token,
             keep_sets,
+            said,
             on_token,
         ),
         bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
@@ -184,6 +192,7 @@ def generate(
         pad_token_id=pad,
         eos_token_id=eos,
         adaptors=adaptors,
+        penalties=penalties,
     )
     return text.tell(out)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aligndec._version import __version__
+from aligndec.generation.penalised import as_json, from_json
 from aligndec.shared import kind_of, offsets_of, replacing, result_type
 from aligndec.step import Adaptor, KeptSets
 
@@ -134,6 +135,7 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "pad_token_id": g.pad_token_id,
         "eos_token_id": list(g.eos_token_id),
         "adaptors": [dataclasses.asdict(adaptor) for adaptor in g.adaptors],
+        "penalties": as_json(g.penalties),
         "width": g.tokens.shape[1],
         "prompt_width": g.input_ids.shape[1],
         # Prompts that no row continues (after `select`): the "prompt" column does not hold them.
@@ -211,6 +213,7 @@ def read_generation(base: type, path: Path) -> Any:
         max_new_tokens=meta["max_new_tokens"],
         pad_token_id=pad,
         eos_token_id=tuple(meta["eos_token_id"]),
+        penalties=from_json(meta.get("penalties")),
         adaptors=tuple(Adaptor(**values) for values in meta["adaptors"]),
         **fields,
     )

@@ -19,7 +19,7 @@ from aligndec.generation.kept import DrawnSets, of_strings, scales_of
 from aligndec.generation.parquet import read_generation, write_generation
 from aligndec.generation.presented import Presented
 from aligndec.shared import result
-from aligndec.step import Adaptor, KeptSets
+from aligndec.step import Adaptor, KeptSets, Penalties
 
 __all__ = ["Generation", "sequence_id"]
 
@@ -64,7 +64,7 @@ class Generation(Presented):
         The strings, where the run was given a tokenizer; special tokens are left out.
     prompt_text : tuple of P str, or None
         The prompts: texts as they were given, chats and ids decoded without special tokens.
-    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors
+    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties
         As used; `adaptors` holds one `Adaptor`, or one per prompt. `seed` is None after `concat`
         of runs with several seeds.
 
@@ -100,6 +100,7 @@ class Generation(Presented):
     token_kl: Tensor | None = None
     token_log_p_ref: Tensor | None = None
     kept: KeptSets | None = None
+    penalties: Penalties | None = None
     text: tuple[str, ...] | None = None
     prompt_text: tuple[str, ...] | None = None
 
@@ -107,6 +108,7 @@ class Generation(Presented):
         if self.kept is not None:
             self.kept = DrawnSets(*self.kept)
             self.kept.scales = scales_of(self.adaptors)
+            self.kept.edited = self.penalties is not None
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])

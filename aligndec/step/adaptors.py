@@ -144,13 +144,16 @@ class Adaptor:
         return self.mirostat_tau > 0.0 and self.temperature > 0.0
 
     @classmethod
-    def from_generation_config(cls, config: Any) -> Adaptor:
+    def from_generation_config(cls, config: Any, *, penalties: Any = None) -> Adaptor:
         """Translate a transformers `GenerationConfig`.
 
         Parameters
         ----------
         config : transformers.GenerationConfig
             Fields that are None are off. `do_sample` False or None gives temperature 0.
+        penalties : Penalties, optional
+            What the penalties of the config are left to (`Penalties.from_generation_config`);
+            without it they are refused.
 
         Returns
         -------
@@ -159,9 +162,9 @@ class Adaptor:
         Raises
         ------
         ValueError
-            When the config asks for something that has no counterpart here (penalties,
-            beams, forced or forbidden tokens, ...); the message names it.
+            When the config asks for something that has no counterpart here (beams, forced tokens,
+            ...); the message names it.
         """
         from aligndec.step.generation_config import fields_of
 
-        return cls(**fields_of(config))
+        return cls(**fields_of(config, penalties))

@@ -56,7 +56,11 @@ def step():
 
 RESULTS = {
     "Generation": lambda: run(
-        adaptor=ad.Adaptor(top_p=0.9), per_token=True, reference=LM, keep_sets=True
+        adaptor=ad.Adaptor(top_p=0.9),
+        per_token=True,
+        reference=LM,
+        keep_sets=True,
+        penalties=ad.Penalties(repetition=1.2, logit_bias={3: 0.5}),
     ),
     "TransferQGeneration": decoded,
     "GlobalSamples": samples,
@@ -230,6 +234,7 @@ def test_concat_with_what_a_reward_brings():
         (lambda: [run(), run(eos_token_id=3)], ValueError, r"eos_token_id, got \(0,\) and \(3,\)"),
         (lambda: [run(), run(pad_token_id=3)], ValueError, "pad_token_id, got 0 and 3"),
         (lambda: [run(), run(per_token=True)], ValueError, "token_log_p or none, got it in 1 of 2"),
+        (lambda: [run(), run(penalties=ad.Penalties(presence=1.0))], ValueError, "agree in penalt"),
         (lambda: [run(), run(tokenizer=None)], ValueError, "all have text or none"),
     ],
 )

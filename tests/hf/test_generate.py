@@ -131,7 +131,7 @@ def test_custom_generate_greedy_is_transformers_greedy():
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"repetition_penalty": 1.3}, "logits_processor .*RepetitionPenalty"),
+        ({"guidance_scale": 1.3}, "logits_processor .*ClassifierFree"),
         ({"max_time": 9.0}, "stopping_criteria .*MaxTimeCriteria"),
         ({"do_sample": True}, "logits_processor .*TopK.*pass do_sample=False, or .*top_k=0"),
         ({"num_beams": 2}, "num_beams must be 1"),
