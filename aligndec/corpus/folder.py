@@ -116,6 +116,13 @@ class RunFolder:
         """Return what is done, what failed and why, and how long the rest may take."""
         return status_of(self.shards, self.done(), len(self), self.failures.all())
 
+    def generation(self) -> Generation:
+        """Return the strings of all shards that are done, one after the other."""
+        parts = list(self.generations())
+        if not parts:
+            raise ValueError(f"corpus: out must hold >= 1 shard that is done, got {self.folder}")
+        return Generation.concat(parts)
+
     def generations(self) -> Iterator[Generation]:
         """Read the shards that are done, one at a time."""
         for index in self.done():

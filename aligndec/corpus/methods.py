@@ -56,7 +56,7 @@ def draw(
     model: Any,
     reference: Any,
     reward: Any,
-    prompts: list[list[int]],
+    prompts: Any,
     names: Tensor,
 ) -> Drawn:
     """Draw `settings.draws` strings for each of the prompts, which are called `names` int64 [P]."""
@@ -82,7 +82,7 @@ def draw(
 
 
 def _global(
-    settings: Settings, slots: int, model: Any, _: Any, prompts: list[list[int]], names: Tensor
+    settings: Settings, slots: int, model: Any, _: Any, prompts: Any, names: Tensor
 ) -> Drawn:
     """Sample the law of whole strings; `proposal` tells which draw of its prompt each is."""
     options = dict(settings.method_options)
@@ -103,7 +103,7 @@ def _global(
 
 
 def _rewarded(
-    settings: Settings, slots: int, model: Any, reward: Any, prompts: list[list[int]], names: Tensor
+    settings: Settings, slots: int, model: Any, reward: Any, prompts: Any, names: Tensor
 ) -> Drawn:
     decoder = REWARDED[settings.method](model, reward, **settings.method_options)
     generation = decoder.generate(

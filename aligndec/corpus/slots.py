@@ -7,8 +7,7 @@ import torch
 from aligndec.corpus.prompt_file import PromptFile
 from aligndec.corpus.settings import Settings
 from aligndec.corpus.sources import load_source
-from aligndec.corpus.texts import encode
-from aligndec.generation import as_prompts, planned_slots
+from aligndec.generation import as_prompts, planned_slots, read_prompts
 from aligndec.models import as_step_lm
 
 __all__ = ["default_slots"]
@@ -21,9 +20,8 @@ def default_slots(settings: Settings, workers: int) -> int:
     model, tokenizer = load_source(settings.model)
     lm = as_step_lm(model)
     prompts = PromptFile(settings.prompts).block(0, min(_LOOKED_AT, settings.per_shard))
-    ids, mask = as_prompts(
-        "corpus", encode(tokenizer, [p.value for p in prompts]), None, lm.vocab_size, 0
-    )
+    given = read_prompts("corpus", tokenizer, [p.value for p in prompts], None)
+    ids, mask = as_prompts(*("corpus", given.input_ids, None, lm.vocab_size, 0))
     on_gpu = torch.device(lm.device).type == "cuda"
     rows = settings.per_shard * settings.draws
     sharing = 1 if on_gpu else workers

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -16,7 +15,8 @@ from aligndec.corpus.methods import REWARDED, draw
 from aligndec.corpus.prompt_file import PromptFile
 from aligndec.corpus.shards import write_shard
 from aligndec.corpus.sources import load_source, source_digest
-from aligndec.corpus.texts import encode
+from aligndec.generation import read_prompts
+from aligndec.models import as_step_lm, narrowed
 from aligndec.rewards import Judge, load_reward
 
 __all__ = ["Done", "Failed", "Work", "Worker", "attempt"]
@@ -62,7 +62,8 @@ class Worker:
         self.prompts = PromptFile(settings.prompts)
         if check:
             self._check()
-        self.model, self.tokenizer = load_source(settings.model)
+        model, self.tokenizer = load_source(settings.model)
+        self.model = narrowed("corpus", as_step_lm(model), None, self.tokenizer)
         self.reference = None if settings.reference is None else load_source(settings.reference)[0]
         self.judge: Judge | None = None
         if settings.reward is not None:
@@ -73,26 +74,17 @@ class Worker:
         start = time.perf_counter()
         run, settings = self.run, self.run.settings
         prompts = self.prompts.block(index * settings.per_shard, settings.per_shard)
-        ids = encode(self.tokenizer, [prompt.value for prompt in prompts])
+        given = read_prompts("corpus", self.tokenizer, [prompt.value for prompt in prompts], None)
         names = torch.tensor([prompt.id for prompt in prompts])
         reward = None if self.judge is None else self.judge.reward
         generation, columns = draw(
-            *(settings, run.manifest.slots, self.model, self.reference, reward, ids, names)
+            *(settings, run.manifest.slots, self.model, self.reference, reward),
+            *(given.input_ids, names),
         )
-        more: dict[str, Any] = dict(columns)
         if self.judge is not None and settings.method not in REWARDED:
-            completions = generation.completions()
-            more["reward"] = self.judge.score(generation.prompts(), completions)
-        texts = [
-            self.tokenizer.batch_decode(rows, skip_special_tokens=True)
-            for rows in (ids, generation.completions())
-        ]
-        more["prompt_text"] = [
-            prompts[p].value if isinstance(prompts[p].value, str) else texts[0][p]
-            for p in generation.prompt_index.tolist()
-        ]
-        more["text"] = texts[1]
-        write_shard(run.path(index), generation, more, run.digest)
+            values = self.judge.score(generation.prompts(), generation.completions())
+            columns = {**columns, "reward": values}
+        write_shard(run.path(index), given.tell(generation), columns, run.digest)
         tokens = int(generation.length.sum())
         return Done(index, len(generation), tokens, time.perf_counter() - start)
 

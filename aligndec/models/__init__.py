@@ -10,6 +10,7 @@ from aligndec.models.demo_model import INSTALL, PACKAGE, cache_dir, cached_defau
 from aligndec.models.hf import HFCausalLM
 from aligndec.models.load import load, load_as, need_transformers
 from aligndec.models.memory import free_memory, row_bytes, tensor_bytes
+from aligndec.models.narrowed import Narrowed, narrowed
 from aligndec.models.prepack import prepack
 from aligndec.models.quiet import quiet
 from aligndec.models.step_lm import FunctionLM, StepLM, as_step_lm
@@ -21,6 +22,7 @@ __all__ = [
     "Counted",
     "FunctionLM",
     "HFCausalLM",
+    "Narrowed",
     "StepLM",
     "as_step_lm",
     "cache_dir",
@@ -29,6 +31,7 @@ __all__ = [
     "free_memory",
     "load",
     "load_as",
+    "narrowed",
     "need_transformers",
     "prepack",
     "quiet",

@@ -32,6 +32,7 @@ def test_a_run_holds_the_strings_of_generate(tmp_path: Path) -> None:
         prompt_ids=[p["id"] for p in prompts],
     )
     shards = list(run.generations())
+    assert run.generation().completions() == expected.completions()
     assert [s for shard in shards for s in shard.completions()] == expected.completions()
     for name in ("log_p", "log_q", "log_kept", "kl", "status", "finished", "draw"):
         assert torch.equal(torch.cat([getattr(s, name) for s in shards]), getattr(expected, name))
