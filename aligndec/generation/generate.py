@@ -14,6 +14,7 @@ from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
+from aligndec.generation.stops import as_strings, stops
 from aligndec.models import as_step_lm
 from aligndec.shared import at_least, at_least_if_given, token_bar, whole
 from aligndec.step import Adaptor, Penalties
@@ -42,6 +43,8 @@ def generate(
     per_token: bool = False,
     keep_sets: bool | int = False,
     penalties: Penalties | None = None,
+    tokenizer: Any = None,
+    stop_strings: str | Sequence[str] | None = None,
 ) -> Generation:
     """Draw strings from a model through a local adaptor, with exact bookkeeping.
 
@@ -92,6 +95,11 @@ def generate(
     penalties : Penalties, optional
         Of what a string has said already, prompt included, as in `ad.penalties`. What is drawn from
         is the edited law; log_p stays that of the model. On the CPU.
+    tokenizer : object, optional
+        As those of transformers.
+    stop_strings : str or sequence of str, optional
+        A string ends with the token in which one of them ends (`finish_reason` "stop"); the token
+        counts, whatever else its text holds. They may begin in the prompt. Needs `tokenizer`.
 
     Returns
     -------
@@ -116,7 +124,8 @@ def generate(
         pad_token_id=pad_token_id,
     )
     lm, ids, mask, names, adaptors, eos, pad = given
-    said = running(penalties, given)
+    said, texts = running(penalties, given), as_strings(stop_strings)
+    ends = stops(texts, tokenizer, given)
     whole("generate", "seed", seed)
     if keep_sets is not False:
         most_ids(keep_sets)
@@ -157,6 +166,7 @@ def generate(
             per_token,
             keep_sets,
             said,
+            ends,
             on_token,
         ),
         bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
@@ -186,4 +196,6 @@ def generate(
         eos_token_id=eos,
         adaptors=adaptors,
         penalties=penalties,
+        stop_strings=texts,
+        stopped=records.stopped if texts else None,
     )

@@ -93,7 +93,9 @@ class Generation:
         float64 [N, T_new] or None. Per token, zeros after the end.
     kept : KeptSets of N · T_new rows, or None
         The set that each token was drawn from, row = string · T_new + token; empty after the end.
-    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties
+    stopped : bool [N] or None
+        A stop string ended in the last token; None without stop strings.
+    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties, stop_strings
         As used; `adaptors` holds one `Adaptor`, or one per prompt.
     """
 
@@ -125,6 +127,8 @@ class Generation:
     token_log_p_ref: Tensor | None = None
     kept: KeptSets | None = None
     penalties: Penalties | None = None
+    stop_strings: tuple[str, ...] = ()
+    stopped: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.kept is not None:
@@ -147,9 +151,11 @@ class Generation:
 
     @property
     def finish_reason(self) -> list[str]:
-        """Per row "eos" (an end token was drawn), "length" (the cap came first) or "error"."""
-        names = ("length", "eos", "error")
+        """Per row "eos" (an end token was drawn), "stop" (a stop string), "length" or "error"."""
+        names = ("length", "eos", "error", "stop")
         codes = torch.where(self.status != 0, 2, self.finished.long())
+        if self.stopped is not None:
+            codes = torch.where(self.stopped, 3, codes)
         return [names[code] for code in codes.tolist()]
 
     def completions(self) -> list[list[int]]:
