@@ -167,14 +167,14 @@ def _table(pattern: bytes, codes: Any, lengths: Any, order: Any) -> Any:
         if state < size:
             follow[state, pattern[state]] = state + 1
             border = follow[border, pattern[state]]
-    state: Any = np.broadcast_to(np.arange(size, dtype=np.int16), (len(codes), size)).copy()
-    ended = np.zeros(state.shape, dtype=bool)
+    now: Any = np.broadcast_to(np.arange(size, dtype=np.int16), (len(codes), size)).copy()
+    ended = np.zeros(now.shape, dtype=bool)
     for column in range(codes.shape[1]):
         longer = int((lengths > column).sum())
-        state[:longer] = follow[state[:longer], codes[:longer, column, None]]
-        ended[:longer] |= state[:longer] == size
+        now[:longer] = follow[now[:longer], codes[:longer, column, None]]
+        ended[:longer] |= now[:longer] == size
     # A token may end with the whole match: as a state it is its longest border.
-    state = np.where(state == size, border, state)
+    now = np.where(now == size, border, now)
     out = np.empty((size, len(codes)), dtype=np.int16)
-    out[:, order] = np.where(ended, -1 - state, state).T
+    out[:, order] = np.where(ended, -1 - now, now).T
     return out
