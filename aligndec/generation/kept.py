@@ -24,6 +24,10 @@ class DrawnSets(KeptSets):
     scales: frozenset[Scale] = frozenset()
     edited: bool = False
 
+    def __reduce__(self) -> Any:
+        # Stored as plain sets: a `Generation` says the temperatures again.
+        return KeptSets(*self).__reduce__()
+
 
 def scales_of(adaptors: tuple[Adaptor, ...]) -> frozenset[Scale]:
     """Return the temperatures of some adaptors."""

@@ -19,11 +19,13 @@ from aligndec.reference import (
     number,
     several,
 )
+from aligndec.shared import result
 
 __all__ = ["COLUMNS", "FIELDS", "Adaptor", "Field"]
 
 
-@dataclass(frozen=True)
+@result
+@dataclass(frozen=True, repr=False)
 class Adaptor:
     """How a next-token law is adapted; `Adaptor()` is the identity (ancestral sampling).
 
@@ -128,11 +130,13 @@ class Adaptor:
         object.__setattr__(self, "_row", row)
         object.__setattr__(self, "_copies", {})
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __repr__(self) -> str:
+        given = (
+            (f.name, getattr(self, f.name))
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        )
+        return f"Adaptor({', '.join(f'{name}={value!r}' for name, value in given)})"
 
     @property
     def stateful(self) -> bool:

@@ -9,12 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec.shared import at_least, real, whole
+from aligndec.shared import at_least, real, result, whole
 from aligndec.step.bias import LogitBias
 
 __all__ = ["Penalties"]
 
 
+@result
 @dataclass(frozen=True)
 class Penalties:
     """What to penalise; the default penalises nothing.

@@ -20,8 +20,14 @@ class Tokenizer:
     def __len__(self):
         return V
 
+    def __call__(self, text, **kwargs):
+        raise AssertionError("prompts are ids")
+
     def decode(self, ids):
         return "".join(TEXTS[i] for i in ids)
+
+    def batch_decode(self, rows, **kwargs):
+        return [self.decode(row) for row in rows]
 
 
 def run(stop, lm=LM, **kwargs):
@@ -104,6 +110,10 @@ def test_the_file_keeps_the_reason(tmp_path):
     assert back.finish_reason == out.finish_reason
     assert torch.equal(back.stopped, out.stopped)
     assert back.stop_strings == ("ab", "é")
+    assert any(text.endswith("ab") for text in back.texts())
+    both = ad.Generation.concat([out, back])
+    assert both.finish_reason == out.finish_reason * 2
+    assert both.stop_strings == ("ab", "é")
     some = out.select(torch.tensor([3, 1]))
     assert some.finish_reason == [out.finish_reason[3], out.finish_reason[1]]
 
