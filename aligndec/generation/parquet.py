@@ -146,6 +146,7 @@ def write_generation(
         "eos_token_id": list(g.eos_token_id),
         "adaptors": [dataclasses.asdict(adaptor) for adaptor in g.adaptors],
         "penalties": as_json(g.penalties),
+        "stop_strings": g.stop_strings,
         "width": g.tokens.shape[1],
         "prompt_width": g.input_ids.shape[1],
         # Prompts that no row continues (after `select`): the "prompt" column does not hold them.
@@ -209,6 +210,9 @@ def read_generation(base: type, path: Path) -> Any:
             fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
     if "kept_ids" in names:
         fields["kept"] = _kept_sets(table["kept_ids"], fields["length"], meta["width"])
+    if meta.get("stop_strings"):
+        reasons = table["finish_reason"].to_pylist()
+        fields["stopped"] = torch.tensor([reason == "stop" for reason in reasons])
     if meta.get("prompt_text") is not None:
         fields["prompt_text"] = tuple(meta["prompt_text"])
         fields["text"] = tuple(table["text"].to_pylist())
@@ -226,6 +230,7 @@ def read_generation(base: type, path: Path) -> Any:
         pad_token_id=pad,
         eos_token_id=tuple(meta["eos_token_id"]),
         penalties=from_json(meta.get("penalties")),
+        stop_strings=tuple(meta.get("stop_strings", ())),
         adaptors=tuple(Adaptor(**values) for values in meta["adaptors"]),
         **fields,
     )
