@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from aligndec.cli.console import CliError, fail
+from aligndec.cli.corpus.app import corpus_app
 from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.options import Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
@@ -188,6 +189,7 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+typer_app.add_typer(corpus_app)
 
 
 @typer_app.command()
