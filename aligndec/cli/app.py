@@ -9,6 +9,7 @@ import typer
 
 from aligndec._version import __version__
 from aligndec.cli.console import CliError, console, fail
+from aligndec.cli.corpus.app import corpus_app
 from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.options import Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
@@ -207,6 +208,7 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+typer_app.add_typer(corpus_app)
 
 
 @typer_app.command()

@@ -3,5 +3,14 @@
 from aligndec.testing.check_step_lm import check_step_lm
 from aligndec.testing.masses import masses
 from aligndec.testing.table_lm import Strings, TableLM, enumerate_strings
+from aligndec.testing.toy_model import ToyTokenizer, toy_model
 
-__all__ = ["Strings", "TableLM", "check_step_lm", "enumerate_strings", "masses"]
+__all__ = [
+    "Strings",
+    "TableLM",
+    "ToyTokenizer",
+    "check_step_lm",
+    "enumerate_strings",
+    "masses",
+    "toy_model",
+]
