@@ -22,7 +22,10 @@ def default_slots(settings: Settings, workers: int) -> int:
     prompts = PromptFile(settings.prompts).block(0, min(_LOOKED_AT, settings.per_shard))
     given = read_prompts("corpus", tokenizer, [p.value for p in prompts], None)
     ids, mask = as_prompts(*("corpus", given.input_ids, None, lm.vocab_size, 0))
+    models = [lm]
+    if settings.reference is not None:
+        models.append(as_step_lm(load_source(settings.reference)[0]))
     on_gpu = torch.device(lm.device).type == "cuda"
     rows = settings.per_shard * settings.draws
     sharing = 1 if on_gpu else workers
-    return planned_slots(lm, ids, mask, settings.max_new_tokens, rows, workers=sharing)
+    return planned_slots(models, ids, mask, settings.max_new_tokens, rows, workers=sharing)

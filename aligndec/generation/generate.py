@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
+from aligndec.generation.slots import planned_slots
 from aligndec.generation.stops import as_strings, stops
 from aligndec.generation.text import read_prompts
 from aligndec.models import StepLM, as_step_lm, narrowed
@@ -38,7 +39,7 @@ def generate(
     eos_token_id: int | Sequence[int] | None = None,
     pad_token_id: int | None = None,
     reference: Any = None,
-    batch_size: int | None = None,
+    batch_size: int | Literal["auto"] | None = None,
     on_token: Callable[[Tensor, Tensor], object] | None = None,
     progress: bool | str = False,
     per_token: bool = False,
@@ -83,8 +84,9 @@ def generate(
         token, else 0.
     reference : StepLM or transformers.PreTrainedModel, optional
         A second model over the same token ids; it reads the same strings (`log_p_ref`).
-    batch_size : int, optional
-        Rows decoded together at most; default all.
+    batch_size : int or "auto", optional
+        Rows decoded together at most; default all. "auto": as many as the free memory allows, by
+        the size of the models' state for the longest prompt, which is read once more for it.
     on_token : callable, optional
         `on_token(rows int64 [b], tokens int64 [b])` after every step, for the rows still running.
     progress : bool or str
@@ -120,7 +122,8 @@ def generate(
     at_least(
         "generate", 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
     )
-    at_least_if_given("generate", 1, batch_size=batch_size)
+    if batch_size != "auto":
+        at_least_if_given("generate", 1, batch_size=batch_size)
     text = read_prompts("generate", tokenizer, input_ids, attention_mask)
     given = prepare(
         *("generate", narrowed("generate", as_step_lm(model), valid_vocab, tokenizer)),
@@ -154,6 +157,9 @@ def generate(
     draw = first_draw + torch.arange(n_draws).repeat(n_prompts)
 
     n_rows = n_prompts * n_draws
+    if batch_size == "auto":
+        models = [lm] if other is None else [lm, other]
+        batch_size = planned_slots(models, ids, mask, max_new_tokens, n_rows)
     name = progress if isinstance(progress, str) else "generate"
     decoder = Decoder(
         *(
