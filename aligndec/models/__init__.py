@@ -7,7 +7,7 @@ its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the w
 
 from aligndec.models.counted import Counted
 from aligndec.models.demo_model import INSTALL, PACKAGE, cache_dir, cached_default, default_gguf
-from aligndec.models.hf import HFCausalLM
+from aligndec.models.hf import HFCausalLM, HiddenLM, hidden_lm
 from aligndec.models.load import load, load_as, need_transformers
 from aligndec.models.narrowed import Narrowed, narrowed
 from aligndec.models.prepack import prepack
@@ -21,12 +21,14 @@ __all__ = [
     "Counted",
     "FunctionLM",
     "HFCausalLM",
+    "HiddenLM",
     "Narrowed",
     "StepLM",
     "as_step_lm",
     "cache_dir",
     "cached_default",
     "default_gguf",
+    "hidden_lm",
     "load",
     "load_as",
     "narrowed",
