@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from aligndec.cli.console import CliError, fail
+from aligndec.cli.corpus.app import corpus_app
 from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.options import Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 from aligndec.cli.transfer_q.command import transfer_q
+from aligndec.cli.verify.command import verify
 
 __all__ = ["typer_app"]
 
@@ -188,6 +190,8 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+typer_app.command()(verify)
+typer_app.add_typer(corpus_app)
 
 
 @typer_app.command()

@@ -105,7 +105,9 @@ class Planted(NamedTuple):
     found_by: tuple[str, ...]
 
 
-def _pair(row: int, a: Adaptor, other: Adaptor | None = None, found_by=("law",), **wrong) -> Planted:
+def _pair(
+    row: int, a: Adaptor, other: Adaptor | None = None, found_by=("law",), **wrong
+) -> Planted:
     return Planted(ROWS[row], a, drawing(a), drawing(other or a, **wrong), found_by)
 
 

@@ -114,7 +114,10 @@ def test_the_report_is_a_table_and_json() -> None:
         (dict(alpha=0.0), r"alpha must be in \(0, 1\)"),
         (dict(seeding="batch"), "seeding must be row, call or none"),
         (dict(draw=lambda x, s: x[:, 0]), r"draw must return int64 \[B\]"),
-        (dict(draw=lambda x, s: torch.full((len(x),), 99)), r"draw must return tokens in \[0, 12\)"),
+        (
+            dict(draw=lambda x, s: torch.full((len(x),), 99)),
+            r"draw must return tokens in \[0, 12\)",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(change, error) -> None:

@@ -1,4 +1,4 @@
-"""The referee: is the law that a sampler draws from the one that it claims?
+"""The referee: whether the law that a sampler draws from is the one that it claims.
 
 The way of a check: `law` (what the draws should follow) → `collect` (draws in mixed batches, and
 the same ones again) → `statistics` (p-values) → `check` (which ones, at which level) → `report`.

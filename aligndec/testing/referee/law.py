@@ -42,7 +42,7 @@ def law_of(logits: Tensor, adaptor: Adaptor) -> Law:
     kept = kept_mask(logits, everything).nonzero()[:, 0] if coin is None else torch.arange(vocab)
     probability = torch.zeros(vocab, dtype=torch.float64)
     log_p = torch.zeros(vocab, dtype=torch.float64)
-    for ids in kept.split(_CHUNK):
+    for ids in torch.split(kept, _CHUNK):
         books = score(logits, ids, adaptor, xtc_coin=coin)  # type: ignore[arg-type]
         probability[ids], log_p[ids] = books.log_q.exp(), books.log_p
     probability /= probability.sum()
