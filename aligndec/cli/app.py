@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from aligndec.cli.console import CliError, fail
+from aligndec._version import __version__
+from aligndec.cli.console import CliError, console, fail
 from aligndec.cli.corpus.app import corpus_app
 from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.options import Model, PromptsFile
@@ -23,6 +24,24 @@ typer_app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"aligndec {__version__}")
+        raise typer.Exit
+
+
+@typer_app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Decoding-time alignment, exact and fast."""
 
 
 @typer_app.command()

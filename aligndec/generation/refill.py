@@ -196,6 +196,6 @@ def _draw(
     if bool(ended.any()):
         new = ended.nonzero()[:, 0]
         ref = None if running.ref is None else running.ref[new]
-        records.write_sums(running.rows[new], sums.select(new), running.status[new], ref)
+        records.write_sums(running.rows[new], sums.select(new), running.status[new], ref, None)
         sums.finished |= ended  # at the cap no end token was drawn, but the string goes no further
     return token
