@@ -68,6 +68,8 @@ def _joined(name: str, values: list[Any], pad_token_id: int) -> Any:
         return _stacked(name, values, pad_token_id)
     if name in ("text", "prompt_text") and one is not None:
         return tuple(text for value in values for text in value)
+    if name == "stop_strings":
+        return tuple(dict.fromkeys(text for value in values for text in value))
     if name == "max_new_tokens":
         return max(values)
     if name == "seed":  # None: of several seeds

@@ -14,6 +14,7 @@ from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
+from aligndec.generation.stops import as_strings, stops
 from aligndec.generation.text import read_prompts
 from aligndec.models import StepLM, as_step_lm, narrowed
 from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar, whole
@@ -45,6 +46,7 @@ def generate(
     penalties: Penalties | None = None,
     tokenizer: Any = None,
     valid_vocab: int | None = None,
+    stop_strings: str | Sequence[str] | None = None,
 ) -> Generation:
     """Draw strings from a model through a local adaptor, with exact bookkeeping.
 
@@ -100,6 +102,9 @@ def generate(
     penalties : Penalties, optional
         Of what a string has said already, prompt included, as in `ad.penalties`. What is drawn from
         is the edited law; log_p stays that of the model. On the CPU.
+    stop_strings : str or sequence of str, optional
+        A string ends with the token in which one of them ends (`finish_reason` "stop"); the token
+        counts, whatever else its text holds. They may begin in the prompt. Needs `tokenizer`.
 
     Returns
     -------
@@ -126,7 +131,8 @@ def generate(
         pad_token_id=pad_token_id,
     )
     lm, ids, mask, names, adaptors, eos, pad = given
-    said = running(penalties, given)
+    said, strings = running(penalties, given), as_strings(stop_strings)
+    ends = stops(strings, tokenizer, given)
     seed = run_seed("generate", seed)
     if keep_sets is not False:
         most_ids(keep_sets)
@@ -163,6 +169,7 @@ def generate(
             per_token,
             keep_sets,
             said,
+            ends,
             on_token,
         ),
         bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
@@ -193,6 +200,8 @@ def generate(
         eos_token_id=eos,
         adaptors=adaptors,
         penalties=penalties,
+        stop_strings=strings,
+        stopped=records.stopped if strings else None,
     )
     return text.tell(out)
 

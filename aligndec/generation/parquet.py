@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,17 @@ def _kept_sets(column: Any, length: Tensor, width: int) -> KeptSets:
     return KeptSets(torch.cat(ids), offsets_of(sizes), complete)
 
 
-def write_generation(generation: Any, base: type, path: Path) -> None:
-    """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically."""
+def write_generation(
+    generation: Any,
+    base: type,
+    path: Path,
+    more: Mapping[str, Any] | None = None,
+    footer: Mapping[bytes, bytes] | None = None,
+) -> None:
+    """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically.
+
+    `more`: further columns [N], which reading leaves alone; `footer`: further metadata.
+    """
     pa, pq = _pyarrow()
     g = generation.to("cpu")
     prompt_length = g.attention_mask.sum(1)[g.prompt_index]
@@ -136,6 +146,7 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "eos_token_id": list(g.eos_token_id),
         "adaptors": [dataclasses.asdict(adaptor) for adaptor in g.adaptors],
         "penalties": as_json(g.penalties),
+        "stop_strings": g.stop_strings,
         "width": g.tokens.shape[1],
         "prompt_width": g.input_ids.shape[1],
         # Prompts that no row continues (after `select`): the "prompt" column does not hold them.
@@ -146,7 +157,9 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "prompt_ids": g.prompt_ids.tolist(),
         "prompt_text": g.prompt_text,
     }
-    table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
+    columns |= more or {}
+    own_footer = {_KEY: json.dumps(metadata).encode(), **(footer or {})}
+    table = pa.table(columns).replace_schema_metadata(own_footer)
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd")
 
@@ -197,6 +210,9 @@ def read_generation(base: type, path: Path) -> Any:
             fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
     if "kept_ids" in names:
         fields["kept"] = _kept_sets(table["kept_ids"], fields["length"], meta["width"])
+    if meta.get("stop_strings"):
+        reasons = table["finish_reason"].to_pylist()
+        fields["stopped"] = torch.tensor([reason == "stop" for reason in reasons])
     if meta.get("prompt_text") is not None:
         fields["prompt_text"] = tuple(meta["prompt_text"])
         fields["text"] = tuple(table["text"].to_pylist())
@@ -214,6 +230,7 @@ def read_generation(base: type, path: Path) -> Any:
         pad_token_id=pad,
         eos_token_id=tuple(meta["eos_token_id"]),
         penalties=from_json(meta.get("penalties")),
+        stop_strings=tuple(meta.get("stop_strings", ())),
         adaptors=tuple(Adaptor(**values) for values in meta["adaptors"]),
         **fields,
     )

@@ -60,11 +60,13 @@ class Generation(Presented):
         float64 [N, T_new] or None. Per token, zeros after the end.
     kept : KeptSets of N · T_new rows, or None
         The set that each token was drawn from, row = string · T_new + token; empty after the end.
+    stopped : bool [N] or None
+        A stop string ended in the last token; None without stop strings.
     text : tuple of N str, or None
         The strings, where the run was given a tokenizer; special tokens are left out.
     prompt_text : tuple of P str, or None
         The prompts: texts as they were given, chats and ids decoded without special tokens.
-    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties
+    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties, stop_strings
         As used; `adaptors` holds one `Adaptor`, or one per prompt. `seed` is None after `concat`
         of runs with several seeds.
 
@@ -101,6 +103,8 @@ class Generation(Presented):
     token_log_p_ref: Tensor | None = None
     kept: KeptSets | None = None
     penalties: Penalties | None = None
+    stop_strings: tuple[str, ...] = ()
+    stopped: Tensor | None = None
     text: tuple[str, ...] | None = None
     prompt_text: tuple[str, ...] | None = None
 
@@ -135,9 +139,11 @@ class Generation(Presented):
 
     @property
     def finish_reason(self) -> list[str]:
-        """Per row "eos" (an end token was drawn), "length" (the cap came first) or "error"."""
-        names = ("length", "eos", "error")
+        """Per row "eos" (an end token was drawn), "stop" (a stop string), "length" or "error"."""
+        names = ("length", "eos", "error", "stop")
         codes = torch.where(self.status != 0, 2, self.finished.long())
+        if self.stopped is not None:
+            codes = torch.where(self.stopped, 3, codes)
         return [names[code] for code in codes.tolist()]
 
     def completions(self) -> list[list[int]]:
