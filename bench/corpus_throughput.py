@@ -1,6 +1,6 @@
 """Throughput of a shard: continuous batching, fixed batches of `generate`, `model.generate`.
 
-    python bench/corpus_throughput.py [--prompts 256] [--draws 4] [--slots 16] [--cap 128] [--model demo]
+    python bench/corpus_throughput.py --prompts 256 --draws 4 --slots 16 --cap 128
 
 Prompts of SmolLM2-135M-Instruct, 8 to 256 tokens, in an order that has nothing to do with their
 lengths; strings end by the model's end token, or at the cap. Prints one JSON object a line. Rates

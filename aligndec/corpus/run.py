@@ -7,7 +7,7 @@ from typing import Any
 
 from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.local import work_here
-from aligndec.corpus.scoring import tables
+from aligndec.corpus.scoring import columns_of, tables
 from aligndec.corpus.status import Status
 
 __all__ = ["Run"]
@@ -33,6 +33,10 @@ class Run(RunFolder):
         """
         work_here(self, shards)
         return self.status()
+
+    def added(self) -> list[str]:
+        """Return the names of the columns of `corpus score`."""
+        return [folder.name for folder in columns_of(self)]
 
     def tables(self) -> Iterator[Any]:
         """Yield the shards that are done as Arrow tables, with the columns of `corpus score`."""

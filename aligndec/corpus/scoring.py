@@ -14,7 +14,7 @@ from aligndec.generation import Generation
 from aligndec.rewards import load_reward
 from aligndec.shared import fingerprint
 
-__all__ = ["score_run", "tables"]
+__all__ = ["columns_of", "score_run", "tables"]
 
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
 _COLUMNS = "prompt_id", "draw"
@@ -80,6 +80,11 @@ def _refuse_column(path: Path, column: str) -> None:
         raise ValueError(f"corpus: name must not be a column of the shards, got {column!r}")
 
 
+def columns_of(run: RunFolder) -> list[Path]:
+    """Return the folders of the columns that were added."""
+    return sorted(p for p in run.scores.glob("*") if p.is_dir())
+
+
 def tables(run: RunFolder) -> Iterator[Any]:
     """Yield the shards that are done as Arrow tables, with the columns that were added.
 
@@ -89,7 +94,7 @@ def tables(run: RunFolder) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    added = sorted(p for p in run.scores.glob("*") if p.is_dir())
+    added = columns_of(run)
     for index in run.done():
         table = pq.read_table(run.path(index)).replace_schema_metadata(None)
         first = index * run.settings.per_shard

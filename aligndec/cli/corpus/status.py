@@ -27,7 +27,6 @@ def show_status(out: Path) -> bool:
     full = _BAR * status.done // max(1, status.total)
     left = status.seconds_left
     eta = "unknown" if left is None else str(timedelta(seconds=round(left)))
-    scores = sorted(p.name for p in run.scores.glob("*") if p.is_dir())
     for name, value in {
         "run": f"{out} ({run.digest})",
         "model": settings.model,
@@ -37,7 +36,7 @@ def show_status(out: Path) -> bool:
         "pending": str(status.pending),
         "set aside": str(len(status.failed)),
         "time left": eta,
-        "scores": ", ".join(scores) or "none",
+        "scores": ", ".join(run.added()) or "none",
     }.items():
         table.add_row(name, value.replace("[", "\\["))
     console.print(table)

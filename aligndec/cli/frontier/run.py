@@ -14,6 +14,7 @@ from aligndec import best_of_n, plots, tilting
 from aligndec.cli.console import CliError, console, one_of
 from aligndec.cli.folders import prepare_folder
 from aligndec.cli.rewards import vader
+from aligndec.corpus import Run as CorpusRun
 from aligndec.plots import bootstrap_mean
 
 __all__ = ["run_frontier"]
@@ -67,9 +68,11 @@ def _read(records: list[Path]) -> dict[str, Run]:
     groups: dict[str, dict[Any, list[tuple[float, float]]]] = {}
     for path in records:
         try:
-            table = pq.read_table(path)
+            table = _of_run(path) if path.is_dir() else pq.read_table(path)
         except (OSError, ValueError) as error:
-            raise CliError(f"RECORDS must be Parquet files, got {path} ({error})") from error
+            raise CliError(
+                f"RECORDS must be Parquet files or runs, got {path} ({error})"
+            ) from error
         columns = set(table.column_names)
         prompt = next((c for c in _PROMPTS if c in columns), None)
         if prompt is None or "kl" not in columns or not columns & {"reward", "text"}:
@@ -78,13 +81,29 @@ def _read(records: list[Path]) -> dict[str, Run]:
                 f"{', '.join(_PROMPTS)}, got {', '.join(sorted(columns))} in {path}"
             )
         label = next((c for c in _LABELS if c in columns), None)
-        names = table[label].to_pylist() if label else [path.stem] * table.num_rows
+        names = table[label].to_pylist() if label else [path.resolve().stem] * table.num_rows
         has_reward = "reward" in columns
         reward = table["reward"].to_pylist() if has_reward else vader()(table["text"].to_pylist())
         keys = [tuple(p) if isinstance(p, list) else p for p in table[prompt].to_pylist()]
         for name, key, kl, r in zip(names, keys, table["kl"].to_pylist(), reward, strict=True):
             groups.setdefault(str(name), {}).setdefault(key, []).append((kl, r))
     return {name: _matrix(name, prompts) for name, prompts in groups.items()}
+
+
+def _of_run(folder: Path) -> Any:
+    """Read the strings of a run of `aligndec corpus`; its reward may have been added by `score`."""
+    import pyarrow as pa
+
+    run = CorpusRun.open(folder)
+    tables = list(run.tables())
+    if not tables:
+        raise ValueError("none of its shards is done")
+    table, added = pa.concat_tables(tables), run.added()
+    if "reward" not in table.column_names and len(added) == 1:
+        table = table.append_column("reward", table[added[0]])
+    # One run is one method, called by its folder.
+    keep = [name for name in ("prompt_id", "kl", "reward", "text") if name in table.column_names]
+    return table.select(keep)
 
 
 def _matrix(name: str, prompts: dict[Any, list[tuple[float, float]]]) -> Run:

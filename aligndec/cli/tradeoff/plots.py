@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _EDGE: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6}
-_MARKERS = dict(zip(ALL_FAMILIES, "osD^vPX*", strict=True))
+_MARKERS = "osD^vPX*"
 
 
 def draw(found: list[StudiedScheme], results: dict[str, Any], out: Path) -> list[Path]:
@@ -43,12 +44,14 @@ def _styles(found: list[StudiedScheme]) -> list[dict[str, Any]]:
     """Marker by family, colour by temperature."""
     from matplotlib import colormaps
 
+    given = [s.scheme.family for s in found if s.scheme.family not in ALL_FAMILIES]
+    markers = dict(zip(dict.fromkeys([*ALL_FAMILIES, *given]), cycle(_MARKERS), strict=False))
     temperatures = sorted({studied.scheme.temperature for studied in found})
     shades = colormaps["plasma"](np.linspace(0.0, 0.85, len(temperatures)))
     return [
         {
             "color": [shades[temperatures.index(studied.scheme.temperature)]],
-            "marker": _MARKERS[studied.scheme.family],
+            "marker": markers[studied.scheme.family],
         }
         for studied in found
     ]

@@ -53,19 +53,22 @@ QUICK = Size(max_new_tokens=8, draws=8, n_corpora=100, corpus_size=300, n_prompt
 
 @dataclass(frozen=True)
 class Scheme:
-    """An adaptor family at a temperature."""
+    """An adaptor family at a temperature, or an adaptor that is given under any name."""
 
     family: str
     temperature: float
+    given: Adaptor | None = None
 
     @property
     def name(self) -> str:
         """As shown and as part of file names, such as `top-k-0.5`."""
-        return f"{self.family}-{self.temperature:g}"
+        return f"{self.family}-{self.temperature:g}" if self.given is None else self.family
 
     @property
     def adaptor(self) -> Adaptor:
         """The adaptor itself: the temperature first, the cut on the scaled law."""
+        if self.given is not None:
+            return self.given
         return Adaptor(temperature=self.temperature, **ALL_FAMILIES[self.family])
 
 
