@@ -13,8 +13,8 @@
 #include "core/logit.h"
 #include "core/metropolis.h"
 #include "core/philox.h"
-#include "core/tilt.h"
-#include "core/tilt_groups.h"
+#include "core/tilt/tilt.h"
+#include "core/tilt/groups.h"
 #include "core/wide.h"
 
 #pragma GCC push_options

@@ -13,7 +13,7 @@
 
 #include <cmath>
 
-#include "core/tilt_groups.h"
+#include "core/tilt/groups.h"
 
 namespace aligndec::core {
 
