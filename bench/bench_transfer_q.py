@@ -146,9 +146,9 @@ def measure(
             ),
         )
         public(prompts[0], 1)
-        decoder.generate(prompts, max_new_tokens=1)
+        decoder.generate(prompts, max_new_tokens=1, seed=0)
         return (
-            lambda length: decoder.generate(prompts, max_new_tokens=length),
+            lambda length: decoder.generate(prompts, max_new_tokens=length, seed=0),
             lambda length: [public(prompt, length) for prompt in prompts],
         )
 

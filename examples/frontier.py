@@ -36,7 +36,7 @@ def run(adaptor: ad.Adaptor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """KL from the model and reward of every string, [prompts, draws]."""
     g = ad.generate(
         model, ids, adaptor=adaptor, max_new_tokens=tokens, num_return_sequences=count,
-        batch_size=64, progress=FULL,
+        batch_size=64, seed=0, progress=FULL,
     )  # fmt: skip
     completions = g.completions()
     scores = judge.score([ids[i] for i in g.prompt_index.tolist()], completions)

@@ -6,7 +6,7 @@ from aligndec.testing import TableLM, enumerate_strings
 lm = TableLM.random(6, eos_token_id=0, seed=1)
 adaptor = ad.Adaptor(temperature=0.8, top_p=0.8)
 n = 4000
-local = ad.generate(lm, [[3]], adaptor=adaptor, max_new_tokens=4, num_return_sequences=n)
+local = ad.generate(lm, [[3]], adaptor=adaptor, max_new_tokens=4, num_return_sequences=n, seed=0)
 
 
 def draw(method, prompts, **kwargs):
@@ -26,7 +26,7 @@ strings = enumerate_strings(lm, [3], 4).completions()
 scores = ad.score_strings(lm, [[3]] * len(strings), strings, [adaptor])
 power = (scores.log_q + scores.log_z)[0]
 target = power.softmax(0)
-columns = {"local": local, **{name: out.strings() for name, out in drawn.items()}}
+columns = {"local": local, **{name: out.samples() for name, out in drawn.items()}}
 texts = {name: strings_of.completions() for name, strings_of in columns.items()}
 for i in target.argsort(descending=True)[:4].tolist():
     shares = "  ".join(f"{name} {text.count(strings[i]) / n:.3f}" for name, text in texts.items())

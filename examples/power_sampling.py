@@ -65,10 +65,10 @@ def main(n: int) -> None:
         if name == "temperature 1":
             best = strings.log_p.view(n, draws).argmax(1) + draws * torch.arange(n)
             show(f"most probable of {draws}, temperature 1", strings.select(best), read(strings))
-    show(f"power sampling, α = {ALPHA:g}, smc", power.strings(), power.model_tokens)
+    show(f"power sampling, α = {ALPHA:g}, smc", power.samples(), power.model_tokens)
     chains = ad.GlobalSampler(model, cold, method="suffix", **common)
     moved = chains.sample(ids, n_samples=1, burn_in=PARTICLES - 1, seed=1)
-    show("power sampling, suffix, 1 chain", moved.strings(), moved.model_tokens)
+    show("power sampling, suffix, 1 chain", moved.samples(), moved.model_tokens)
     collapsed = int(power.diagnostics.flags["collapsed"].sum())
     print(f"filters that descend from one first particle for the most part: {collapsed} of {n}")
 

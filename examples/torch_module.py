@@ -28,6 +28,7 @@ out = ad.generate(
     adaptor=ad.Adaptor(min_p=0.4),
     max_new_tokens=20,
     num_return_sequences=2,
+    seed=0,
     on_token=lambda rows, tokens: print(dict(zip(rows.tolist(), tokens.tolist(), strict=True))),
 )
 for completion, log_kept in zip(out.completions(), out.log_kept.tolist(), strict=True):
@@ -40,6 +41,7 @@ again = ad.generate(
     adaptor=ad.Adaptor(min_p=0.4),
     max_new_tokens=20,
     num_return_sequences=2,
+    seed=0,
     batch_size=1,
 )
 same = again.completions() == out.completions()[2:] + out.completions()[:2]

@@ -1,5 +1,6 @@
 """Fixtures of the suite: random-state guard, backends, devices."""
 
+import itertools
 import os
 import random
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from support import host_cuda
 
 import aligndec as ad
 from aligndec.ops import library
+from aligndec.shared import seeds
 
 pytest_plugins = ["support.third_party_warnings"]
 
@@ -61,6 +63,12 @@ def _backend_of_the_build() -> Iterator[None]:
     else:
         with ad.use_backend("reference"):
             yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_seeds_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without a seed get 0, 1, 2, … in each test: a suite gives the same numbers twice."""
+    monkeypatch.setattr(seeds, "fresh_seed", itertools.count().__next__)
 
 
 @pytest.fixture(params=["baseline", "avx2", "avx512"])

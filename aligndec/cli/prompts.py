@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from aligndec import generation
 from aligndec.cli.console import CliError
 
 __all__ = ["PROMPTS", "STUDY_PROMPTS", "encode", "read_prompts"]
@@ -46,10 +47,8 @@ def read_prompts(path: Path | None, built_in: tuple[str, ...] = PROMPTS) -> list
 
 def encode(tokenizer: Any, prompts: list[str]) -> list[list[int]]:
     """Token ids of each prompt, in the model's chat template when it has one."""
-    if not getattr(tokenizer, "chat_template", None):
-        return [tokenizer(prompt)["input_ids"] for prompt in prompts]
-    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    return [
-        tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
-        for chat in chats
-    ]
+    given: Any = prompts
+    if getattr(tokenizer, "chat_template", None):
+        given = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    ids: Any = generation.read_prompts("encode", tokenizer, given, None).input_ids
+    return [list(row) for row in ids]

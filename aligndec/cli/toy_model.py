@@ -24,6 +24,9 @@ class ToyTokenizer:
 
     words = (_END, *_WORDS)
 
+    def __len__(self) -> int:
+        return len(self.words)
+
     def __call__(self, text: str) -> dict[str, list[int]]:
         """Give every word of a prompt a token, the same for equal words."""
         ids = [1 + zlib.crc32(word.encode()) % len(_WORDS) for word in text.split()]

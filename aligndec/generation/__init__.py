@@ -1,7 +1,8 @@
 """Prompts in, strings with their books out.
 
 The way of a prompt: `prompts` (normal form) → `prepare` (what every loop settles first) →
-`decode` (the loop around model and step) → `result` (`Generation`), which `parquet` stores.
+`decode` (the loop around model and step) → `result` (`Generation`), which `parquet` stores. Where
+a tokenizer is given, `text` stands before and behind it.
 """
 
 from aligndec.generation.custom_generate import custom_generate
@@ -9,8 +10,10 @@ from aligndec.generation.decode import COMPACT_AT
 from aligndec.generation.generate import generate
 from aligndec.generation.prepare import Prepared, adaptors_of, groups, prepare
 from aligndec.generation.prompts import Prompts, as_prompts, trim
-from aligndec.generation.result import Generation, StringScores, sequence_id
+from aligndec.generation.result import Generation, sequence_id
 from aligndec.generation.score_strings import feed_known, score_strings
+from aligndec.generation.scores import StringScores
+from aligndec.generation.text import TextPrompts, read_prompts
 
 __all__ = [
     "COMPACT_AT",
@@ -18,6 +21,7 @@ __all__ = [
     "Prepared",
     "Prompts",
     "StringScores",
+    "TextPrompts",
     "adaptors_of",
     "as_prompts",
     "custom_generate",
@@ -25,6 +29,7 @@ __all__ = [
     "generate",
     "groups",
     "prepare",
+    "read_prompts",
     "score_strings",
     "sequence_id",
     "trim",

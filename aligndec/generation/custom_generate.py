@@ -11,28 +11,41 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.generate import generate
-from aligndec.step import Adaptor
+from aligndec.generation.processors import penalties_of
+from aligndec.step import Adaptor, Penalties
 
 __all__ = ["custom_generate"]
 
 # What `generate` itself turns into a length cap and end tokens; we take both from the config.
-_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0; and no penalties"
+_NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0"
 _OWN_CRITERIA = ("MaxLengthCriteria", "EosTokenCriteria")
+# What it makes of the fields that `Adaptor.from_generation_config` translates.
+_TRANSLATED = tuple(
+    f"{name}LogitsWarper"
+    for name in ("Temperature", "TopK", "TopP", "MinP", "Typical", "Epsilon", "Eta", "TopH")
+)
 
 
-def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
+def custom_generate(
+    adaptor: Adaptor | None = None, *, seed: int | None = None
+) -> Callable[..., Any]:
     """Return a decoding method for `model.generate(..., custom_generate=...)` of transformers.
 
     Prompts, mask, `max_new_tokens`, `num_return_sequences`, end and pad tokens are those of the
-    `generate` call. Sampling is the adaptor's alone: logits processors of the call or of the
-    model's generation config are refused by name rather than mixed in or dropped.
+    `generate` call, and so are penalties (repetition, n-grams, biases and bad words, suppressed
+    tokens, least lengths), of a history without padding. Sampling is the adaptor's alone: other
+    logits processors of the call or of the model's generation config are refused by name rather
+    than mixed in or dropped.
 
     Parameters
     ----------
-    adaptor : Adaptor
-        The law to draw from.
-    seed : int
-        Seed of the run; prompt i of the call has prompt id i.
+    adaptor : Adaptor, optional
+        The law to draw from. None: that of the call's generation config, translated by
+        `Adaptor.from_generation_config`.
+    seed : int, optional
+        Seed of the run. The prompts of all its calls are counted, and their numbers are their
+        prompt ids, so that no batch shares numbers with another. None: fresh entropy for each call,
+        kept as `generation.seed`.
 
     Returns
     -------
@@ -45,6 +58,7 @@ def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
     >>> out = model.generate(ids, max_new_tokens=9, do_sample=False,
     ...                      custom_generate=custom_generate(Adaptor(top_p=0.9)))  # doctest: +SKIP
     """
+    seen = 0
 
     def decode(
         model: Any,
@@ -54,19 +68,28 @@ def custom_generate(adaptor: Adaptor, *, seed: int = 0) -> Callable[..., Any]:
         generation_config: Any = None,
         **model_kwargs: Any,
     ) -> Any:
+        nonlocal seen
         config = generation_config
-        _refuse("logits_processor", logits_processor, (), _NO_PROCESSORS)
+        penalties, others = penalties_of(logits_processor, input_ids.shape[1])
+        own = _TRANSLATED if adaptor is None else ()
+        _refuse("logits_processor", others, own, _NO_PROCESSORS)
         _refuse("stopping_criteria", stopping_criteria, _OWN_CRITERIA, "eos_token_id instead")
         if config.num_beams != 1:
             raise ValueError(f"custom_generate: num_beams must be 1, got {config.num_beams}")
         draws = config.num_return_sequences or 1
         mask = model_kwargs.get("attention_mask")
+        law = adaptor
+        if law is None:
+            law = Adaptor.from_generation_config(config, penalties=penalties or Penalties())
+        first, seen = seen, seen + (0 if seed is None else len(input_ids) // draws)
         generation = generate(
             model,
             input_ids[::draws],  # rows come repeated; each prompt is read once here
             None if mask is None else mask[::draws],
-            adaptor=adaptor,
+            adaptor=law,
+            penalties=penalties,
             seed=seed,
+            prompt_ids=range(first, first + len(input_ids) // draws),
             num_return_sequences=draws,
             max_new_tokens=config.max_length - input_ids.shape[1],
             eos_token_id=() if config.eos_token_id is None else config.eos_token_id,

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from aligndec.generation.kept import SetRecords, most_ids
 from aligndec.generation.records import Records
+from aligndec.generation.stops import Stops
 from aligndec.models import StepLM
 from aligndec.step import (
     SUMS,
     Adaptor,
     PackedAdaptors,
+    RunningPenalties,
     SequenceState,
     Step,
     pack,
@@ -40,6 +42,8 @@ class _Batch:
     rows: Tensor  # int64 [B], row of the records
     sums: SequenceState
     adaptor: PackedAdaptors
+    said: RunningPenalties | None
+    stops: Stops | None
     status: Tensor  # int64 [B], of the bad row that ended the string
     log_p_ref: Tensor | None  # float64 [B]
     logits: Tensor
@@ -63,6 +67,8 @@ class Decoder:
     pad: int
     per_token: bool
     keep_sets: bool | int
+    penalties: RunningPenalties | None  # of all prompts, as the next
+    stops: Stops | None
     on_token: Callable[[Tensor, Tensor], object] | None
     bar: Any  # tqdm or None
     records: Records | None = None
@@ -99,7 +105,7 @@ class Decoder:
             if (t + 1) % check_every == 0:
                 live = (~batch.sums.finished).nonzero()[:, 0]
                 if len(live) <= COMPACT_AT * len(batch.rows):
-                    records.write_sums(batch.rows, batch.sums, batch.status, batch.log_p_ref)
+                    self._write(batch)
                     self._advance(len(batch.rows) - len(live), self.max_new_tokens - t - 1)
                     if len(live) == 0:
                         return records
@@ -107,7 +113,7 @@ class Decoder:
             batch.logits, batch.state = self.lm.step(token, batch.state)
             if self.reference is not None:
                 batch.ref_logits, batch.ref_state = self.reference.step(token, batch.ref_state)
-        records.write_sums(batch.rows, batch.sums, batch.status, batch.log_p_ref)
+        self._write(batch)
         return records
 
     def _start(self, rows: Tensor, prompt: Tensor, sequence_ids: Tensor) -> _Batch:
@@ -124,6 +130,7 @@ class Decoder:
         chosen: Any = self.adaptors[0]
         if len(self.adaptors) > 1:
             chosen = [self.adaptors[p] for p in (rows // self.n_draws).tolist()]
+        said, stops = self.penalties, self.stops
         n = len(rows)
         sums = SequenceState.start(
             *(n,),
@@ -136,6 +143,8 @@ class Decoder:
             rows=rows.to(device),
             sums=sums,
             adaptor=pack(chosen, n, device=device),
+            said=None if said is None else said.select(rows // self.n_draws),
+            stops=None if stops is None else stops.select(rows // self.n_draws).to(device),
             status=torch.zeros_like(sums.length),
             log_p_ref=None if ref_logits is None else torch.zeros_like(sums.sum_log_p),
             logits=logits,
@@ -151,7 +160,13 @@ class Decoder:
         bad = step.token < 0
         batch.status = torch.where(bad, step.status, batch.status)
         token = torch.where(bad, self.pad, step.token)
+        if batch.said is not None:
+            batch.said.append(token)
         records.tokens[:, t].index_copy_(0, batch.rows, token)
+        if batch.stops is not None:
+            now = batch.stops.append(token) & ~(was_finished | batch.sums.finished)
+            batch.stops.stopped |= now
+            batch.sums.finished |= now
         ref = None
         if batch.ref_logits is not None and batch.log_p_ref is not None:
             # Score mode skips rows with a negative token: they add 0.
@@ -168,6 +183,8 @@ class Decoder:
 
     def _sample(self, t: int, batch: _Batch, kept: SetRecords | None) -> Step:
         at: Any = {"seed": self.seed, "state": batch.sums, "strict": False}
+        if batch.said is not None:
+            at["bias"] = batch.said.bias(batch.logits)
         if kept is None:
             return sample(batch.logits, batch.adaptor, **at)
         step, sets = sample_with_sets(batch.logits, batch.adaptor, max_ids=kept.max_ids, **at)
@@ -184,6 +201,11 @@ class Decoder:
             column = torch.cat([column, ref[None]])
         out[:, :, t].index_copy_(1, batch.rows, column)
 
+    def _write(self, batch: _Batch) -> None:
+        stopped = None if batch.stops is None else batch.stops.stopped
+        assert self.records is not None
+        self.records.write_sums(batch.rows, batch.sums, batch.status, batch.log_p_ref, stopped)
+
     def _compact(self, batch: _Batch, live: Tensor) -> _Batch:
         """Keep the rows `live` only, so that finished rows stop costing."""
         params = batch.adaptor.params
@@ -197,6 +219,8 @@ class Decoder:
             adaptor=replace(
                 batch.adaptor, params=params[live] if many else params, batch=len(live)
             ),
+            said=None if batch.said is None else batch.said.select(live),
+            stops=None if batch.stops is None else batch.stops.select(live),
             status=batch.status[live],
             log_p_ref=None if batch.log_p_ref is None else batch.log_p_ref[live],
             logits=batch.logits,  # replaced by the next step

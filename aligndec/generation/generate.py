@@ -10,12 +10,15 @@ from torch import Tensor
 
 from aligndec.generation.decode import Decoder
 from aligndec.generation.kept import most_ids
+from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.result import Generation, sequence_id
-from aligndec.models import as_step_lm
-from aligndec.shared import at_least, at_least_if_given, token_bar, whole
-from aligndec.step import Adaptor
+from aligndec.generation.stops import as_strings, stops
+from aligndec.generation.text import read_prompts
+from aligndec.models import StepLM, as_step_lm, narrowed
+from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar, whole
+from aligndec.step import Adaptor, Penalties
 
 __all__ = ["generate"]
 
@@ -28,7 +31,7 @@ def generate(
     *,
     adaptor: Adaptor | Sequence[Adaptor] = Adaptor(),
     max_new_tokens: int,
-    seed: int = 0,
+    seed: int | None = None,
     num_return_sequences: int = 1,
     prompt_ids: Tensor | Sequence[int] | None = None,
     first_draw: int = 0,
@@ -40,6 +43,10 @@ def generate(
     progress: bool | str = False,
     per_token: bool = False,
     keep_sets: bool | int = False,
+    penalties: Penalties | None = None,
+    tokenizer: Any = None,
+    valid_vocab: int | None = None,
+    stop_strings: str | Sequence[str] | None = None,
 ) -> Generation:
     """Draw strings from a model through a local adaptor, with exact bookkeeping.
 
@@ -52,16 +59,17 @@ def generate(
     ----------
     model : StepLM or transformers.PreTrainedModel
         Nothing of a model's own generation config is applied but its end and pad tokens.
-    input_ids : int64 [P, T] or list of P lists of int
-        Prompts, left padded or ragged; at least one token each.
+    input_ids : int64 [P, T], list of P lists of int, or with `tokenizer` text
+        Prompts, left padded or ragged; at least one token each. Texts: a string, strings, chats or
+        what a tokenizer returned; one BOS, no EOS.
     attention_mask : [P, T], optional
         Nonzero at real tokens. Without it every id is real.
     adaptor : Adaptor or sequence of P
         One for all, or one per prompt.
     max_new_tokens : int
         Length cap, >= 1.
-    seed : int
-        Seed of the run.
+    seed : int, optional
+        Seed of the run. None: fresh entropy, kept as `Generation.seed`.
     num_return_sequences : int
         Draws R per prompt; each prompt is read once for all of them.
     prompt_ids : int [P], optional
@@ -86,6 +94,17 @@ def generate(
     keep_sets : bool or int
         Keep the set that each token was drawn from (`Generation.kept`); an int: sets of more ids
         are not stored, nor can their tokens be replayed. On the CPU.
+    tokenizer : object, optional
+        As those of transformers; reads prompts that are texts, and `texts()` has the strings.
+    valid_vocab : int, optional
+        Ids from here on do not exist, as in `sample`. Default: the size of the tokenizer where one
+        is given and smaller than V, else V.
+    penalties : Penalties, optional
+        Of what a string has said already, prompt included, as in `ad.penalties`. What is drawn from
+        is the edited law; log_p stays that of the model. On the CPU.
+    stop_strings : str or sequence of str, optional
+        A string ends with the token in which one of them ends (`finish_reason` "stop"); the token
+        counts, whatever else its text holds. They may begin in the prompt. Needs `tokenizer`.
 
     Returns
     -------
@@ -102,14 +121,19 @@ def generate(
         "generate", 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
     )
     at_least_if_given("generate", 1, batch_size=batch_size)
-    lm, ids, mask, names, adaptors, eos, pad = prepare(
-        *("generate", model, input_ids, attention_mask),
+    text = read_prompts("generate", tokenizer, input_ids, attention_mask)
+    given = prepare(
+        *("generate", narrowed("generate", as_step_lm(model), valid_vocab, tokenizer)),
+        *(text.input_ids, text.attention_mask),
         adaptor=adaptor,
         prompt_ids=prompt_ids,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
-    whole("generate", "seed", seed)
+    lm, ids, mask, names, adaptors, eos, pad = given
+    said, strings = running(penalties, given), as_strings(stop_strings)
+    ends = stops(strings, tokenizer, given)
+    seed = run_seed("generate", seed)
     if keep_sets is not False:
         most_ids(keep_sets)
         if torch.device(lm.device).type == "cuda":
@@ -119,11 +143,7 @@ def generate(
             )
     if on_token is not None and not callable(on_token):
         raise TypeError(f"generate: on_token must be callable, got {on_token!r}")
-    other = None if reference is None else as_step_lm(reference)
-    if other is not None and other.vocab_size < lm.vocab_size:
-        raise ValueError(
-            f"generate: reference must have vocab_size >= {lm.vocab_size}, got {other.vocab_size}"
-        )
+    other = None if reference is None else _reference(reference, lm, valid_vocab, tokenizer)
     if not 0 <= whole("generate", "first_draw", first_draw) <= 2**32 - num_return_sequences:
         raise ValueError(
             "generate: first_draw must be in [0, 2^32 - num_return_sequences], got "
@@ -148,6 +168,8 @@ def generate(
             pad,
             per_token,
             keep_sets,
+            said,
+            ends,
             on_token,
         ),
         bar=token_bar(name, n_rows * max_new_tokens) if progress else None,
@@ -161,19 +183,34 @@ def generate(
     if decoder.bar is not None:
         decoder.bar.close()
     device = records.tokens.device
-    tensors: dict[str, Any] = {
+    fields: dict[str, Any] = records.fields()
+    tensors = {
         "input_ids": ids,
         "attention_mask": mask,
         "prompt_ids": names,
         "prompt_index": prompt_index,
         "draw": draw,
     }
-    return Generation(
-        **records.fields(),
-        **{name: tensor.to(device) for name, tensor in tensors.items()},
+    fields |= {name: tensor.to(device) for name, tensor in tensors.items()}
+    out = Generation(
+        **fields,
         seed=seed,
         max_new_tokens=max_new_tokens,
         pad_token_id=pad,
         eos_token_id=eos,
         adaptors=adaptors,
+        penalties=penalties,
+        stop_strings=strings,
+        stopped=records.stopped if strings else None,
     )
+    return text.tell(out)
+
+
+def _reference(model: Any, lm: StepLM, valid_vocab: int | None, tokenizer: Any) -> StepLM:
+    """Return the reference over the ids that exist; it must know all of the model's."""
+    other = as_step_lm(model)
+    if other.vocab_size < lm.vocab_size:
+        raise ValueError(
+            f"generate: reference must have vocab_size >= {lm.vocab_size}, got {other.vocab_size}"
+        )
+    return narrowed("generate", other, valid_vocab, tokenizer)

@@ -19,9 +19,14 @@ Scale = tuple[float, tuple[float, float, float] | None]
 
 
 class DrawnSets(KeptSets):
-    """Kept sets that know at which temperatures they were drawn; else `KeptSets`."""
+    """Kept sets that know at which temperatures they were drawn, and whether under penalties."""
 
     scales: frozenset[Scale] = frozenset()
+    edited: bool = False
+
+    def __reduce__(self) -> Any:
+        # Stored as plain sets: a `Generation` says the temperatures again.
+        return KeptSets(*self).__reduce__()
 
 
 def scales_of(adaptors: tuple[Adaptor, ...]) -> frozenset[Scale]:

@@ -112,6 +112,12 @@ def _sets(adaptors: list[Adaptor], kept: Any, n: int, longest: int) -> KeptSets 
             f"{name} must be of N · T rows, T >= {longest} for each of N = {n} completions (row = "
             f"string · T + token), got {kept.batch}"
         )
+    if isinstance(kept, DrawnSets) and kept.edited:
+        raise ValueError(
+            f"{name} must be of a run without penalties, got sets of one with them: their bias is "
+            "not stored, so that log_q of the run is another (KeptSets(*kept) where the law "
+            "without the bias is meant)"
+        )
     scales = kept.scales if isinstance(kept, DrawnSets) else frozenset()
     if adaptors == [Adaptor()] and scales - {(1.0, None)}:
         drawn = ", ".join(_scale(*scale) for scale in sorted(scales, key=repr))

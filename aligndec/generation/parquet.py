@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import torch
 from torch import Tensor
 
 from aligndec._version import __version__
-from aligndec.shared import offsets_of, replacing
+from aligndec.generation.penalised import as_json, from_json
+from aligndec.shared import kind_of, offsets_of, replacing, result_type
 from aligndec.step import Adaptor, KeptSets
 
 __all__ = ["read_generation", "write_generation"]
@@ -108,6 +108,9 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "finished": pa.array(g.finished.numpy()),
         "finish_reason": pa.array(g.finish_reason, pa.string()),
     }
+    if g.text is not None:
+        columns["prompt_text"] = pa.array(g.prompt_texts(), pa.large_string())
+        columns["text"] = pa.array(g.texts(), pa.large_string())
     for name in (*_INT, *_SUMS):
         columns[name] = pa.array(getattr(g, name).numpy())
     for name in (*_OPTIONAL, *_PER_TOKEN):
@@ -124,9 +127,7 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
             columns[name] = pa.array(value.numpy())
     metadata = {
         "own": {k: None if isinstance(v, Tensor) else v for k, v in own.items()},
-        "kind": ""
-        if type(g) is base
-        else f"{type(g).__module__.rpartition('.')[0]}:{type(g).__name__}",
+        "kind": "" if type(g) is base else kind_of(type(g)),
         "format": _FORMAT,
         "version": __version__,
         "seed": g.seed,
@@ -134,6 +135,8 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "pad_token_id": g.pad_token_id,
         "eos_token_id": list(g.eos_token_id),
         "adaptors": [dataclasses.asdict(adaptor) for adaptor in g.adaptors],
+        "penalties": as_json(g.penalties),
+        "stop_strings": g.stop_strings,
         "width": g.tokens.shape[1],
         "prompt_width": g.input_ids.shape[1],
         # Prompts that no row continues (after `select`): the "prompt" column does not hold them.
@@ -142,6 +145,7 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
             for i in set(range(len(g.prompt_ids))) - set(g.prompt_index.tolist())
         },
         "prompt_ids": g.prompt_ids.tolist(),
+        "prompt_text": g.prompt_text,
     }
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
     with replacing(path) as partial:
@@ -152,14 +156,11 @@ def _kind(meta: dict[str, Any], base: type) -> Any:
     """Return the class that a file names, `base` or one of this package that extends it."""
     # Files of older versions do not name it: what has fields of its own came from Transfer Q*.
     first = "aligndec.transfer_q:TransferQGeneration" if meta.get("own") else ""
-    room, _, name = meta.get("kind", first).partition(":")
-    if not name:
-        return base
-    # Importing runs code: a file may name a room of this package and nothing else.
-    kind = getattr(import_module(room), name, None) if room.split(".")[0] == "aligndec" else None
-    if not (isinstance(kind, type) and issubclass(kind, base)):
+    name = meta.get("kind", first)
+    kind = result_type(name) if name else base
+    if kind is None or not issubclass(kind, base):
         raise ValueError(
-            f"Generation.load: kind must be a result type of this aligndec, got {room}:{name}"
+            f"Generation.load: kind must be a result type of this aligndec, got {name}"
         )
     return kind
 
@@ -197,6 +198,12 @@ def read_generation(base: type, path: Path) -> Any:
             fields[name] = _padded(table[name], meta["width"], 0.0, torch.float64)
     if "kept_ids" in names:
         fields["kept"] = _kept_sets(table["kept_ids"], fields["length"], meta["width"])
+    if meta.get("stop_strings"):
+        reasons = table["finish_reason"].to_pylist()
+        fields["stopped"] = torch.tensor([reason == "stop" for reason in reasons])
+    if meta.get("prompt_text") is not None:
+        fields["prompt_text"] = tuple(meta["prompt_text"])
+        fields["text"] = tuple(table["text"].to_pylist())
     own = meta.get("own", {})
     fields |= {name: flat(name) if value is None else value for name, value in own.items()}
     return _kind(meta, base)(
@@ -210,6 +217,8 @@ def read_generation(base: type, path: Path) -> Any:
         max_new_tokens=meta["max_new_tokens"],
         pad_token_id=pad,
         eos_token_id=tuple(meta["eos_token_id"]),
+        penalties=from_json(meta.get("penalties")),
+        stop_strings=tuple(meta.get("stop_strings", ())),
         adaptors=tuple(Adaptor(**values) for values in meta["adaptors"]),
         **fields,
     )

@@ -35,19 +35,29 @@ class Records:
         self.length = torch.zeros(n, dtype=torch.int64, device=device)
         self.status = torch.zeros_like(self.length)
         self.finished = torch.zeros_like(self.length, dtype=torch.bool)
+        self.stopped = torch.zeros_like(self.finished)
         self.sums = torch.zeros(len(names), n, dtype=torch.float64, device=device)
         self.per_token = self.sums.new_zeros(len(names), n, width) if per_token else None
 
     def write_sums(
-        self, rows: Tensor, sums: SequenceState, status: Tensor, log_p_ref: Tensor | None
+        self,
+        rows: Tensor,
+        sums: SequenceState,
+        status: Tensor,
+        log_p_ref: Tensor | None,
+        stopped: Tensor | None,
     ) -> None:
         """Store where the rows of a batch stand; written again for rows that go on."""
+        ended = sums.finished & (status == 0)
+        if stopped is not None:
+            self.stopped.index_copy_(0, rows, stopped)
+            ended &= ~stopped
         self.sums[: len(SUMS)].index_copy_(1, rows, sums.sums[: len(SUMS)])
         if log_p_ref is not None:
             self.sums[-1].index_copy_(0, rows, log_p_ref)
         self.length.index_copy_(0, rows, sums.length)
         self.status.index_copy_(0, rows, status)
-        self.finished.index_copy_(0, rows, sums.finished & (status == 0))
+        self.finished.index_copy_(0, rows, ended)
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of a `Generation`, cut at the longest string."""

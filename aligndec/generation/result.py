@@ -1,65 +1,32 @@
-"""What generation and teacher-forced scoring return, and the Parquet file of a run."""
+"""What generation returns: strings with their books, as tensors, tables and files."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
+from aligndec.generation.columns import write_lines
+from aligndec.generation.concat import concat
 from aligndec.generation.kept import DrawnSets, of_strings, scales_of
 from aligndec.generation.parquet import read_generation, write_generation
-from aligndec.step import SUMS, Adaptor, KeptSets
+from aligndec.generation.presented import Presented
+from aligndec.shared import result
+from aligndec.step import Adaptor, KeptSets, Penalties
 
-__all__ = ["Generation", "StringScores"]
-
-
-class StringSums(NamedTuple):
-    """Sums over given strings under A adaptors, all [A, N]."""
-
-    log_p: Tensor
-    log_q: Tensor
-    log_z: Tensor
-    log_kept: Tensor
-    kl: Tensor
-    length: Tensor
-    status: Tensor
+__all__ = ["Generation", "sequence_id"]
 
 
-class StringScores(StringSums):
-    """Sums over given strings under A adaptors; see `aligndec.score_strings`.
-
-    All fields are [A, N]: float64 `log_p, log_q, log_z, log_kept, kl`, int64 `length` (tokens
-    counted) and `status` (0; 3: some token lies outside of its kept set, `log_q` is -inf; 5: some
-    given set is not complete, all sums but `log_p` are NaN; 1 or 2: a row of logits was bad or left
-    no token, the sums are NaN).
-
-    Attributes
-    ----------
-    token_log_p, token_log_q, token_log_z, token_log_kept, token_kl : float64 [A, N, T] or None
-        Of each token, with `per_token`; zeros after the end. T is the longest length.
-    """
-
-    token_log_p: Tensor | None = None
-    token_log_q: Tensor | None = None
-    token_log_z: Tensor | None = None
-    token_log_kept: Tensor | None = None
-    token_kl: Tensor | None = None
-
-    def with_tokens(self, *books: Tensor) -> StringScores:
-        """Return the same sums with the books of each token, in the order of the fields."""
-        out = StringScores(*self)
-        for name, value in zip(SUMS, books, strict=True):
-            setattr(out, f"token_{name}", value)
-        return out
-
-
-@dataclass(kw_only=True, eq=False)
-class Generation:
+@result
+@dataclass(kw_only=True, eq=False, repr=False)
+class Generation(Presented):
     """Strings drawn from a model, with their exact bookkeeping.
 
     N rows, prompt-major: row = prompt · num_return_sequences + draw. Sums run over the generated
@@ -93,8 +60,19 @@ class Generation:
         float64 [N, T_new] or None. Per token, zeros after the end.
     kept : KeptSets of N · T_new rows, or None
         The set that each token was drawn from, row = string · T_new + token; empty after the end.
-    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors
-        As used; `adaptors` holds one `Adaptor`, or one per prompt.
+    stopped : bool [N] or None
+        A stop string ended in the last token; None without stop strings.
+    text : tuple of N str, or None
+        The strings, where the run was given a tokenizer; special tokens are left out.
+    prompt_text : tuple of P str, or None
+        The prompts: texts as they were given, chats and ids decoded without special tokens.
+    seed, max_new_tokens, pad_token_id, eos_token_id, adaptors, penalties, stop_strings
+        As used; `adaptors` holds one `Adaptor`, or one per prompt. `seed` is None after `concat`
+        of runs with several seeds.
+
+    Notes
+    -----
+    `generation[i]`, with a slice or a list too, gathers rows. The repr shows the first ones.
     """
 
     tokens: Tensor
@@ -111,7 +89,7 @@ class Generation:
     log_z: Tensor
     log_kept: Tensor
     kl: Tensor
-    seed: int
+    seed: int | None
     max_new_tokens: int
     pad_token_id: int
     eos_token_id: tuple[int, ...]
@@ -124,14 +102,30 @@ class Generation:
     token_kl: Tensor | None = None
     token_log_p_ref: Tensor | None = None
     kept: KeptSets | None = None
+    penalties: Penalties | None = None
+    stop_strings: tuple[str, ...] = ()
+    stopped: Tensor | None = None
+    text: tuple[str, ...] | None = None
+    prompt_text: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kept is not None:
             self.kept = DrawnSets(*self.kept)
             self.kept.scales = scales_of(self.adaptors)
+            self.kept.edited = self.penalties is not None
 
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Self:
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(
+                    f"Generation: index must be in [-N, N) with N = {len(self)}, got {index}"
+                )
+            index = [index]
+        rows = torch.arange(len(self), device=self.tokens.device)
+        return self.select(rows[list(index) if isinstance(index, Sequence) else index])
 
     @property
     def sequences(self) -> Tensor:
@@ -145,9 +139,11 @@ class Generation:
 
     @property
     def finish_reason(self) -> list[str]:
-        """Per row "eos" (an end token was drawn), "length" (the cap came first) or "error"."""
-        names = ("length", "eos", "error")
+        """Per row "eos" (an end token was drawn), "stop" (a stop string), "length" or "error"."""
+        names = ("length", "eos", "error", "stop")
         codes = torch.where(self.status != 0, 2, self.finished.long())
+        if self.stopped is not None:
+            codes = torch.where(self.stopped, 3, codes)
         return [names[code] for code in codes.tolist()]
 
     def completions(self) -> list[list[int]]:
@@ -161,21 +157,34 @@ class Generation:
         unpadded = [row[len(row) - length :] for row, length in pairs]
         return [unpadded[i] for i in self.prompt_index.tolist()]
 
-    def select(self, index: Tensor) -> Generation:
-        """Gather rows; the prompts stay as they are."""
-        some = self._map(lambda name, x: x[index] if name not in _PER_PROMPT else x)
-        if self.kept is None:
-            return some
-        return dataclasses.replace(some, kept=of_strings(self.kept, index, len(self)))
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Lay runs one after the other: their prompts and their rows, in order.
 
-    def to(self, device: str | torch.device) -> Generation:
+        They may differ in seed, length cap and adaptor; end and pad tokens must be equal, and
+        optional fields are in all parts or in none.
+        """
+        out: Self = concat(list(parts))
+        return out
+
+    def select(self, index: Tensor) -> Self:
+        """Gather rows; the prompts stay as they are."""
+        out = self._map(lambda name, x: x[index] if name not in _PER_PROMPT else x)
+        if self.text is not None:
+            rows = torch.arange(len(self), device=index.device)[index].tolist()
+            out.text = tuple(self.text[i] for i in rows)
+        if self.kept is None:
+            return out
+        return dataclasses.replace(out, kept=of_strings(self.kept, index, len(self)))
+
+    def to(self, device: str | torch.device) -> Self:
         """Move all tensors."""
         moved = self._map(lambda name, x: x.to(device))
         if self.kept is None:
             return moved
         return dataclasses.replace(moved, kept=self.kept.to(device))
 
-    def _map(self, fn: Any) -> Generation:
+    def _map(self, fn: Any) -> Self:
         changed = {
             f.name: fn(f.name, value)
             for f in dataclasses.fields(self)
@@ -184,11 +193,24 @@ class Generation:
         return dataclasses.replace(self, **changed)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one Parquet file: a row per string, the run's metadata in the footer.
+        """Write the run to one file, which appears under its name only when it is complete.
 
-        The file appears under its name only when it is complete. Needs pyarrow.
+        Parameters
+        ----------
+        path : str or path
+            ".parquet", or without a suffix: a row per string, the run's metadata in the footer; all
+            that `load` needs. Needs pyarrow. ".jsonl": the columns of `to_dict`, an object per
+            line, for other programs.
         """
-        write_generation(self, Generation, Path(path))
+        target = Path(path)
+        if target.suffix == ".jsonl":
+            write_lines(self, target)
+        elif target.suffix in ("", ".parquet"):
+            write_generation(self, Generation, target)
+        else:
+            raise ValueError(
+                f"Generation.save: path must end in .parquet or .jsonl, got {target.name}"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Generation:

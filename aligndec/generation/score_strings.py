@@ -10,8 +10,9 @@ from torch import Tensor
 
 from aligndec.generation.laws import Laws, laws
 from aligndec.generation.prompts import Prompts, as_prompts, trim
-from aligndec.generation.result import StringScores
-from aligndec.models import StepLM, as_step_lm
+from aligndec.generation.scores import StringScores
+from aligndec.generation.text import completion_ids, read_prompts
+from aligndec.models import StepLM, as_step_lm, narrowed
 from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed
 from aligndec.step import Adaptor, KeptSets
 
@@ -28,7 +29,7 @@ _SEVERITY, _OF_SEVERITY = torch.tensor([0, 4, 3, 1, 0, 2]), torch.tensor([0, 3, 
 def score_strings(
     model: Any,
     input_ids: Prompts,
-    completions: Sequence[Sequence[int]],
+    completions: Sequence[Sequence[int] | str],
     adaptors: Sequence[Adaptor] = (Adaptor(),),
     *,
     attention_mask: Tensor | None = None,
@@ -36,6 +37,8 @@ def score_strings(
     kept: KeptSets | None = None,
     per_token: bool = False,
     xtc_coin: Tensor | Literal["marginal"] | None = None,
+    tokenizer: Any = None,
+    valid_vocab: int | None = None,
 ) -> StringScores:
     """Sum the fields of the step over given strings, teacher-forced, under A adaptors at once.
 
@@ -46,9 +49,10 @@ def score_strings(
     model : StepLM or transformers.PreTrainedModel
         The model.
     input_ids : int64 [N, T] or list of N lists of int
-        One prompt per completion, left padded or ragged.
-    completions : list of N lists of int
-        Token ids, an end token included where the string has one; may be empty.
+        One prompt per completion, left padded or ragged; with `tokenizer` texts as in `generate`.
+    completions : list of N lists of int, or with `tokenizer` of str
+        Token ids, an end token included where the string has one; may be empty. Nothing is added to
+        a text.
     adaptors : sequence of A Adaptor
         Laws to score under.
     attention_mask : [N, T], optional
@@ -63,6 +67,8 @@ def score_strings(
         The fields of each token too.
     xtc_coin : bool Tensor [N, T] or [A, N, T], or "marginal"
         Wanted where an adaptor has xtc: as in `score`.
+    tokenizer, valid_vocab
+        As in `generate`.
 
     Returns
     -------
@@ -70,11 +76,13 @@ def score_strings(
         Fields [A, N]. A string with a set that is not complete has status 5 and, of the sums,
         log_p alone.
     """
-    lm = as_step_lm(model)
+    lm = narrowed("score_strings", as_step_lm(model), valid_vocab, tokenizer)
     chosen = list(adaptors) if isinstance(adaptors, Iterable) else []
     if not chosen or not all(isinstance(a, Adaptor) for a in chosen):
         raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors!r}")
-    ids, mask = as_prompts("score_strings", input_ids, attention_mask, lm.vocab_size, 0)
+    words = read_prompts("score_strings", tokenizer, input_ids, attention_mask)
+    ids, mask = as_prompts("score_strings", words.input_ids, words.attention_mask, lm.vocab_size, 0)
+    completions = completion_ids(tokenizer, completions)
     if len(listed("score_strings: completions", "N lists of ids", completions)) != len(ids):
         raise ValueError(
             f"score_strings: completions must be N = {len(ids)} lists, got {len(completions)}"
@@ -101,6 +109,7 @@ def score_strings(
     counted = length.to(sums.device).expand(len(chosen), -1).contiguous()
     log_p, log_q, log_z, log_kept, kl = sums[:, :, back]
     scores = StringScores(log_p, log_q, log_z, log_kept, kl, counted, status[:, back])
+    scores.text, scores.prompt_text = words.tell_rows(ids, mask, texts)
     return scores.with_tokens(*tokens[:, :, back]) if per_token else scores
 
 

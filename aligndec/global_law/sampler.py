@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec.errors import NotEnoughSamples
-from aligndec.generation import Prompts, adaptors_of
+from aligndec.generation import Prompts, adaptors_of, read_prompts
 from aligndec.global_law.methods import imh, sampling_importance_resampling
 from aligndec.global_law.options import Options
 from aligndec.global_law.pimh import pimh
@@ -20,8 +20,8 @@ from aligndec.global_law.smc import smc
 from aligndec.global_law.suffix import suffix
 from aligndec.global_law.targets import Method, Target, Unfinished, check_method, check_target
 from aligndec.imh import Scheme
-from aligndec.models import Counted, as_step_lm
-from aligndec.shared import at_least, at_least_if_given, whole
+from aligndec.models import Counted, as_step_lm, narrowed
+from aligndec.shared import at_least, at_least_if_given, run_seed
 from aligndec.step import Adaptor
 
 __all__ = ["GlobalSampler", "GlobalSamples"]
@@ -80,7 +80,7 @@ class GlobalSampler:
         "suffix" with `block_size`.
     batch_size : int, optional
         Rows of a forward at most; it may be smaller than `n_particles`. It changes no result.
-    eos_token_id, pad_token_id
+    eos_token_id, pad_token_id, tokenizer, valid_vocab
         As in `generate`.
 
     Raises
@@ -132,6 +132,8 @@ class GlobalSampler:
         moves: int = 10,
         block_size: int | None = None,
         keep_particles: bool = False,
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
     ) -> None:
         check_target("GlobalSampler", target, unfinished)
         at_least("GlobalSampler", 1, max_new_tokens=max_new_tokens)
@@ -142,7 +144,8 @@ class GlobalSampler:
             n_particles, threshold, resampling, bridge, moves, block_size, keep_particles
         )
         self.options.check(method, target)
-        self.model = as_step_lm(model)
+        self.model = narrowed("GlobalSampler", as_step_lm(model), valid_vocab, tokenizer)
+        self.tokenizer = tokenizer
         self.adaptor = adaptor if isinstance(adaptor, Adaptor) else adaptors
         self.target = target
         self.method = method
@@ -165,7 +168,7 @@ class GlobalSampler:
         burn_in: int = 0,
         thin: int = 1,
         n_chains: int = 1,
-        seed: int = 0,
+        seed: int | None = None,
         prompt_ids: Tensor | Sequence[int] | None = None,
         progress: bool = False,
     ) -> GlobalSamples:
@@ -185,8 +188,9 @@ class GlobalSampler:
             Restarts: chains per prompt that run side by side, each with its own burn-in and
             n_samples / n_chains samples. Chain c takes the draws c, c + n_chains, …; the samples
             are in the order of their draws. "smc": filters per prompt.
-        seed : int
-            Seed of the proposals and of everything that is done with them.
+        seed : int, optional
+            Seed of the proposals and of everything that is done with them. None: fresh entropy,
+            kept as `generation.seed`.
 
         Returns
         -------
@@ -203,11 +207,11 @@ class GlobalSampler:
         where = "GlobalSampler.sample"
         at_least(where, 1, n_samples=n_samples, thin=thin, n_chains=n_chains)
         at_least(where, 0, burn_in=burn_in)
-        whole(where, "seed", seed)
+        text = read_prompts(where, self.tokenizer, input_ids, attention_mask)
         request = Request(
             model=Counted(self.model),
-            input_ids=input_ids,
-            attention_mask=attention_mask,
+            input_ids=text.input_ids,
+            attention_mask=text.attention_mask,
             prompt_ids=prompt_ids,
             adaptor=self.adaptor,
             target=self.target,
@@ -219,14 +223,17 @@ class GlobalSampler:
             burn_in=burn_in,
             thin=thin,
             n_chains=n_chains,
-            seed=seed,
+            seed=run_seed(where, seed),
             progress=progress,
             **self._given,
         )
         request.check(where)
         samples = _METHODS[self.method](request)
         n_unique = different(samples.generation, samples.index)
-        samples = samples._replace(diagnostics=samples.diagnostics._replace(n_unique=n_unique))
+        samples = samples._replace(
+            generation=text.tell(samples.generation),
+            diagnostics=samples.diagnostics._replace(n_unique=n_unique),
+        )
         if bool((samples.index < 0).any()):
             drawn = ~samples.log_weight.isnan()  # by rejection some prompts need fewer proposals
             raise NotEnoughSamples(samples, int(drawn.sum()))

@@ -6,14 +6,17 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import deprecated
 
 from aligndec.generation import Generation, Prepared
 from aligndec.imh import Diagnostics
+from aligndec.shared import SHOWN, as_frame, as_html, as_text, result
 from aligndec.step import SUMS
 
 __all__ = ["GlobalSamples", "different", "strings_of"]
 
 
+@result
 class GlobalSamples(NamedTuple):
     """Samples of the target for P prompts, and everything that they were made from.
 
@@ -55,9 +58,38 @@ class GlobalSamples(NamedTuple):
     log_z_hat: Tensor | None = None
     ancestors: Tensor | None = None
 
-    def strings(self) -> Generation:
+    def samples(self) -> Generation:
         """Gather the samples themselves: P · n_samples rows, prompt-major."""
         return self.generation.select(self.index.reshape(-1))
+
+    @deprecated("GlobalSamples.strings has become samples", category=None)
+    def strings(self) -> Generation:
+        """Do what `samples` does; the old name goes with a later minor version."""
+        return self.samples()
+
+    def texts(self, tokenizer: Any = None) -> list[str]:
+        """Return the texts of the samples, prompt-major; see `Generation.texts`."""
+        return self.samples().texts(tokenizer)
+
+    def prompt_texts(self, tokenizer: Any = None) -> list[str]:
+        """Return the text of each sample's prompt."""
+        return self.samples().prompt_texts(tokenizer)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the samples as columns, a row for each; `sample` counts those of a prompt."""
+        columns = self.samples().to_dict()
+        n = self.index.shape[1]
+        return {"sample": list(range(n)) * len(self.index), **columns}
+
+    def to_pandas(self) -> Any:
+        """Return the same columns as a `pandas.DataFrame`."""
+        return as_frame("GlobalSamples.to_pandas", self.to_dict())
+
+    def __repr__(self) -> str:
+        return as_text(*_summary(self))
+
+    def _repr_html_(self) -> str:
+        return as_html(*_summary(self))
 
     def to_arviz(self, *, n_chains: int = 1) -> Any:
         """Return the sums and lengths of the samples for arviz; needs the extra `stats`.
@@ -74,6 +106,21 @@ class GlobalSamples(NamedTuple):
             (chain, draw, prompt).
         """
         return _to_arviz(self.generation, self.index, n_chains)
+
+
+def _summary(samples: GlobalSamples) -> tuple[str, dict[str, list[Any]], int]:
+    """Return a title, what the diagnostics say of the first prompts, and how many there are."""
+    (prompts, n), proposals = samples.index.shape, samples.accepted.shape[1]
+    judged = samples.diagnostics
+    title = f"GlobalSamples: {n} samples for each of {prompts} prompts, from {proposals} proposals"
+    flags = [
+        [name for name, flag in judged.flags.items() if bool(flag[i])]
+        for i in range(min(prompts, SHOWN))
+    ]
+    names = ("acceptance_rate", "n_unique", "ess", "log_z", "log_z_se")
+    out: dict[str, list[Any]] = {"prompt": list(range(min(prompts, SHOWN)))}
+    out |= {name: getattr(judged, name)[:SHOWN].tolist() for name in names}
+    return title, out | {"flags": [", ".join(found) or "none" for found in flags]}, prompts
 
 
 def _to_arviz(generation: Generation, index: Tensor, n_chains: int) -> Any:

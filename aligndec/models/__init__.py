@@ -9,6 +9,7 @@ from aligndec.models.counted import Counted
 from aligndec.models.demo_model import INSTALL, PACKAGE, cache_dir, cached_default, default_gguf
 from aligndec.models.hf import HFCausalLM
 from aligndec.models.load import load, load_as, need_transformers
+from aligndec.models.narrowed import Narrowed, narrowed
 from aligndec.models.prepack import prepack
 from aligndec.models.quiet import quiet
 from aligndec.models.step_lm import FunctionLM, StepLM, as_step_lm
@@ -20,6 +21,7 @@ __all__ = [
     "Counted",
     "FunctionLM",
     "HFCausalLM",
+    "Narrowed",
     "StepLM",
     "as_step_lm",
     "cache_dir",
@@ -27,6 +29,7 @@ __all__ = [
     "default_gguf",
     "load",
     "load_as",
+    "narrowed",
     "need_transformers",
     "prepack",
     "quiet",

@@ -18,21 +18,30 @@ from aligndec.shared.log import logger
 from aligndec.shared.progress import token_bar
 from aligndec.shared.ragged import dense, offsets_of, picked, row_of_entry
 from aligndec.shared.replicates import at_a_time
+from aligndec.shared.results import kind_of, restore, result, result_type
 from aligndec.shared.scalars import at_least, at_least_if_given, real, whole
+from aligndec.shared.seeds import fresh_seed, run_seed
+from aligndec.shared.show import SHOWN, as_frame, as_html, as_text, place_columns
 from aligndec.shared.tensors import draw_uniforms, on_device, positions_of, seed_of, vector
 
 __all__ = [
     "PARTIAL",
+    "SHOWN",
     "Rows",
+    "as_frame",
+    "as_html",
     "as_rows",
+    "as_text",
     "at_a_time",
     "at_least",
     "at_least_if_given",
     "broadcast",
     "dense",
     "draw_uniforms",
+    "fresh_seed",
     "in_vocabulary",
     "integers",
+    "kind_of",
     "lazily",
     "lead_of",
     "listed",
@@ -42,12 +51,17 @@ __all__ = [
     "on_device",
     "on_support",
     "picked",
+    "place_columns",
     "positions_of",
     "real",
     "refuse_infinite",
     "replacing",
+    "restore",
+    "result",
+    "result_type",
     "rewards_and_law",
     "row_of_entry",
+    "run_seed",
     "seed_of",
     "tensor_of",
     "token_bar",

@@ -19,7 +19,8 @@ from aligndec.step.fused import (
 from aligndec.step.given import given_args
 from aligndec.step.packed import PackedAdaptors, pack, row_of, rows_of
 from aligndec.step.params import adaptor_params
-from aligndec.step.penalties import Penalties, penalties
+from aligndec.step.penalised import RunningPenalties, penalties
+from aligndec.step.penalties import Penalties
 from aligndec.step.sets import KeptSets
 from aligndec.step.state import SUMS, SequenceState
 from aligndec.step.types import AnyAdaptor, BadLogitsError, Step
@@ -36,6 +37,7 @@ __all__ = [
     "LogitBias",
     "PackedAdaptors",
     "Penalties",
+    "RunningPenalties",
     "SequenceState",
     "Step",
     "adaptor_params",

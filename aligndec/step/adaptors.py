@@ -19,11 +19,13 @@ from aligndec.reference import (
     number,
     several,
 )
+from aligndec.shared import result
 
 __all__ = ["COLUMNS", "FIELDS", "Adaptor", "Field"]
 
 
-@dataclass(frozen=True)
+@result
+@dataclass(frozen=True, repr=False)
 class Adaptor:
     """How a next-token law is adapted; `Adaptor()` is the identity (ancestral sampling).
 
@@ -128,11 +130,13 @@ class Adaptor:
         object.__setattr__(self, "_row", row)
         object.__setattr__(self, "_copies", {})
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __repr__(self) -> str:
+        given = (
+            (f.name, getattr(self, f.name))
+            for f in fields(self)
+            if getattr(self, f.name) != f.default
+        )
+        return f"Adaptor({', '.join(f'{name}={value!r}' for name, value in given)})"
 
     @property
     def stateful(self) -> bool:
@@ -140,13 +144,16 @@ class Adaptor:
         return self.mirostat_tau > 0.0 and self.temperature > 0.0
 
     @classmethod
-    def from_generation_config(cls, config: Any) -> Adaptor:
+    def from_generation_config(cls, config: Any, *, penalties: Any = None) -> Adaptor:
         """Translate a transformers `GenerationConfig`.
 
         Parameters
         ----------
         config : transformers.GenerationConfig
             Fields that are None are off. `do_sample` False or None gives temperature 0.
+        penalties : Penalties, optional
+            What the penalties of the config are left to (`Penalties.from_generation_config`);
+            without it they are refused.
 
         Returns
         -------
@@ -155,9 +162,9 @@ class Adaptor:
         Raises
         ------
         ValueError
-            When the config asks for something that has no counterpart here (penalties,
-            beams, forced or forbidden tokens, ...); the message names it.
+            When the config asks for something that has no counterpart here (beams, forced tokens,
+            ...); the message names it.
         """
         from aligndec.step.generation_config import fields_of
 
-        return cls(**fields_of(config))
+        return cls(**fields_of(config, penalties))

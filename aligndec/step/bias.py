@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec.shared import picked
+from aligndec.shared import picked, result
 from aligndec.step.sparse_checks import check_rows
 
 __all__ = ["LogitBias", "given_bias"]
 
 
+@result
 class LogitBias(NamedTuple):
     """What is added to the logits of each of B rows, as a sparse matrix in compressed rows.
 

@@ -1,46 +1,24 @@
-"""What strings have said already: which tokens, which n-grams, and where their ends came before."""
+"""What strings have said already, kept up token by token: which tokens, and what came before.
+
+Tokens of B strings stand right aligned in int64 [B, T], -1 where there is none.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from aligndec.shared import whole
 
-__all__ = ["Histories", "dry_matches", "histories", "repeated_ngrams"]
+__all__ = ["Distinct", "Repeats", "histories", "keys_of"]
 
 
-class Histories(NamedTuple):
-    """Tokens int64 [B, T], those of each row at its start and -1 behind; their number [B]; V."""
-
-    tokens: Tensor
-    length: Tensor
-    vocab: int
-
-    def keys(self, skipped: int | Tensor = 0) -> Tensor:
-        """Return row · V + token of every token but the first `skipped` of each row."""
-        at = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        if isinstance(skipped, Tensor):
-            skipped = skipped.to(self.tokens.device).reshape(-1, 1)
-        return self.of(self.tokens, (at >= skipped) & (at < self.length[:, None]))
-
-    def of(self, tokens: Tensor, where: Tensor) -> Tensor:
-        """Return row · V + token of the chosen ones among tokens [B, ·]."""
-        rows = torch.arange(len(tokens), device=tokens.device)[:, None]
-        return (rows * self.vocab + tokens)[where]
-
-    def end(self, back: int) -> Tensor:
-        """Return the token that stands `back` places before the next one, [B, 1]; -1: none."""
-        at = self.length[:, None] - back
-        found = self.tokens.gather(1, at.clamp(min=0))
-        return torch.where(at >= 0, found, -1)
-
-
-def histories(history: Any, batch: int, vocab: int, device: torch.device) -> Histories:
+def histories(history: Any, batch: int, vocab: int, device: torch.device) -> Tensor:
     """Check B histories, lists of ids or int64 [B, T] with -1 where there is no token."""
     if not isinstance(history, Tensor):
         if not isinstance(history, Sequence) or isinstance(history, str):
@@ -49,7 +27,7 @@ def histories(history: Any, batch: int, vocab: int, device: torch.device) -> His
             )
         listed = [[whole("penalties", "history", i, "of ints") for i in row] for row in history]
         longest = max([1, *map(len, listed)])
-        padded = [row + [-1] * (longest - len(row)) for row in listed]
+        padded = [[-1] * (longest - len(row)) + row for row in listed]
         history = torch.tensor(padded, dtype=torch.int64).reshape(len(listed), longest)
     if history.dtype != torch.int64 or history.dim() != 2 or len(history) != batch:
         raise ValueError(
@@ -57,8 +35,6 @@ def histories(history: Any, batch: int, vocab: int, device: torch.device) -> His
             f"{list(history.shape)}"
         )
     history = history.to(device)
-    if history.shape[1] == 0:
-        history = history.new_full((batch, 1), -1)
     if history.is_cpu and history.numel():
         low, high = int(history.min()), int(history.max())
         if low < -1 or high >= vocab:
@@ -66,52 +42,140 @@ def histories(history: Any, batch: int, vocab: int, device: torch.device) -> His
             raise ValueError(
                 f"penalties: history must be of ids in [0, V) = [0, {vocab}), or -1, got {got}"
             )
-    there = history >= 0
-    order = (~there).byte().argsort(dim=1, stable=True)
-    return Histories(history.gather(1, order), there.sum(1), vocab)
+    if history.shape[1] == 0:
+        history = history.new_full((batch, 1), -1)
+    order = (history >= 0).byte().argsort(dim=1, stable=True)
+    aligned: Tensor = history.gather(1, order)
+    return aligned
 
 
-def repeated_ngrams(said: Histories, n: int) -> Tensor:
-    """Return row · V + token of the tokens that would complete an n-gram of their history again."""
-    starts = said.tokens.shape[1] - n + 1
-    if starts <= 0:
-        return torch.zeros(0, dtype=torch.int64, device=said.tokens.device)
-    at = torch.arange(starts, device=said.tokens.device)
-    found = at <= said.length[:, None] - n
-    for i in range(n - 1):
-        found = found & (said.tokens[:, i : i + starts] == said.end(n - 1 - i))
-    return said.of(said.tokens[:, n - 1 :], found)
+def keys_of(tokens: Tensor, where: Tensor, vocab: int) -> Tensor:
+    """Return row · V + token of the chosen ones among tokens [B, ·]."""
+    rows = torch.arange(len(tokens), device=tokens.device)[:, None]
+    return (rows * vocab + tokens)[where]
 
 
-def dry_matches(
-    said: Histories, multiplier: float, base: float, allowed_length: int, breakers: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Return keys row · V + token and what each costs, multiplier · base^(m − allowed_length).
+@dataclass
+class Distinct:
+    """The distinct tokens of each string and how often each counts.
 
-    m is how many tokens up to a place agree with as many at the end; the key names the token after
-    that place. A key may come up several times.
+    `ids` int64 [B, D] ascending, V behind the last one of a row (and at least once); `times` [B, D]
+    float32.
     """
-    tokens, wide = said.tokens, said.tokens.shape[1]
-    stops = torch.tensor(list(breakers), dtype=torch.int64, device=tokens.device)
-    # From this length on the penalty is the largest float: longer matches need not be told apart.
-    largest = float(torch.finfo(torch.float32).max)
-    growth = math.log(largest / multiplier) / math.log(base) if base > 1.0 else 0.0
-    longest = min(wide, allowed_length + math.ceil(max(growth, 0.0)) + 1)
-    place = torch.arange(wide, device=tokens.device)
-    alive = place < said.length[:, None] - 1
-    m = torch.zeros_like(tokens)
-    for back in range(longest):
-        end = said.end(back + 1)
-        before = torch.full_like(tokens, -2)
-        before[:, back:] = tokens[:, : wide - back]
-        alive = alive & (before == end) & ~torch.isin(end, stops)
-        if not bool(alive.any()):
-            break
-        m += alive
-    after = torch.roll(tokens, -1, 1)
-    hit = (m >= max(allowed_length, 1)) & ~torch.isin(after, stops)
-    power = (m[hit] - allowed_length).double()
-    cost = (multiplier * torch.pow(torch.tensor(base, dtype=torch.float64), power.cpu())).clamp(
-        max=largest
-    )
-    return said.of(after, hit), cost.to(tokens.device)
+
+    ids: Tensor
+    times: Tensor
+    vocab: int
+
+    @staticmethod
+    def of(tokens: Tensor, skipped: int | Tensor, vocab: int) -> Distinct:
+        """Return those of strings, of which all but the first `skipped` (or [B]) tokens count."""
+        there = tokens >= 0
+        if isinstance(skipped, Tensor):
+            skipped = skipped.to(tokens.device).reshape(-1, 1)
+        counted = there & (there.cumsum(1) > skipped)
+        every, order = torch.where(there, tokens, vocab).sort(1)
+        new = pad(every[:, 1:] != every[:, :-1], (1, 0), value=True)
+        place = new.cumsum(1) - 1
+        ids = torch.full((len(tokens), tokens.shape[1] + 1), vocab, device=tokens.device)
+        times = torch.zeros(ids.shape, device=tokens.device)
+        ids.scatter_(1, place, every)
+        times.scatter_add_(1, place, counted.gather(1, order).to(times))
+        wide = int((ids < vocab).sum(1).max()) + 1 if ids.numel() else 1
+        return Distinct(ids[:, :wide].contiguous(), times[:, :wide].contiguous(), vocab)
+
+    def append(self, token: Tensor) -> None:
+        """Count one more token of each string, int64 [B]."""
+        place = torch.searchsorted(self.ids, token[:, None].contiguous())
+        new = self.ids.gather(1, place) != token[:, None]
+        at = torch.arange(self.ids.shape[1] + 1, device=token.device)
+        source = at - (new & (at > place)).long()  # from its place on everything moves by one
+        # Where nothing moves, the column beyond the last one is the last one: V.
+        source = source.clamp(max=self.ids.shape[1] - 1)
+        self.ids = self.ids.gather(1, source).scatter_(1, place, token[:, None])
+        times = self.times.gather(1, source)
+        before = torch.where(new, 0.0, times.gather(1, place))
+        self.times = times.scatter_(1, place, before + 1.0)
+
+    def select(self, index: Tensor) -> Distinct:
+        """Gather strings."""
+        return Distinct(self.ids[index], self.times[index], self.vocab)
+
+    def keys(self) -> tuple[Tensor, Tensor]:
+        """Return row · V + token of all, ascending, and their times."""
+        where = self.ids < self.vocab
+        return keys_of(self.ids, where, self.vocab), self.times[where]
+
+
+@dataclass
+class Repeats:
+    """How many tokens up to each place of a string agree with as many at its end.
+
+    `tokens` int64 [B, W], of which the first `used` columns are taken; `match` int64 [B, W] that
+    number; `stop` bool [B, W] marks breakers, `since` int64 [B] counts the tokens after the last.
+    """
+
+    tokens: Tensor
+    match: Tensor
+    stop: Tensor
+    since: Tensor
+    used: int
+    breakers: Tensor
+
+    @staticmethod
+    def of(tokens: Tensor, breakers: Sequence[int], longest: int) -> Repeats:
+        """Return those of strings; agreements of more than `longest` tokens count as that many."""
+        listed = torch.tensor(list(breakers), dtype=torch.int64, device=tokens.device)
+        match, places = torch.zeros_like(tokens), max(tokens.shape[1] - 1, 0)
+        alive = torch.ones_like(tokens[:, :places], dtype=torch.bool)
+        for back in range(min(longest, places)):
+            end = tokens[:, places - back, None]
+            alive[:, :back] = False
+            alive[:, back:] &= (tokens[:, : places - back] == end) & (end >= 0)
+            if not bool(alive.any()):
+                break
+            match[:, :places] += alive
+        stop = torch.isin(tokens, listed)
+        open_ = (~stop & (tokens >= 0)).flip(1)
+        since = open_.long().cumprod(1).sum(1)
+        return Repeats(tokens.clone(), match, stop, since, tokens.shape[1], listed)
+
+    def append(self, token: Tensor) -> None:
+        """Add one token to each string, int64 [B]."""
+        n = self.used
+        if n == self.tokens.shape[1]:
+            room = (0, max(64, n // 2))
+            self.tokens = pad(self.tokens, room, value=-1)
+            self.match, self.stop = pad(self.match, room), pad(self.stop, room)
+        if n:
+            longer = pad(self.match[:, : n - 1], (1, 0)) + 1
+            same = self.tokens[:, :n] == token[:, None]
+            self.match[:, :n] = torch.where(same, longer, 0)
+        self.tokens[:, n] = token
+        ends = torch.isin(token, self.breakers)
+        self.stop[:, n] = ends
+        self.since = torch.where(ends, 0, self.since + 1)
+        self.used += 1
+
+    def select(self, index: Tensor) -> Repeats:
+        """Gather strings."""
+        parts = {name: getattr(self, name)[index] for name in ("tokens", "match", "stop", "since")}
+        return replace(self, **parts)
+
+    def ngrams(self, n: int, vocab: int) -> Tensor:
+        """Return row · V + token of the tokens that would complete an n-gram again."""
+        if n == 1:
+            said = self.tokens[:, : self.used]
+            return keys_of(said, said >= 0, vocab)
+        after = self.tokens[:, 1 : self.used]
+        return keys_of(after, self.match[:, : after.shape[1]] >= n - 1, vocab)
+
+    def dry(self, least: int, vocab: int) -> tuple[Tensor, Tensor]:
+        """Return row · V + token after each agreement of `least` tokens, and how long it is.
+
+        Agreements end at breakers, which are never named. A key may come up several times.
+        """
+        after = self.tokens[:, 1 : self.used]
+        match = torch.minimum(self.match[:, : after.shape[1]], self.since[:, None])
+        hit = (match >= max(least, 1)) & ~self.stop[:, 1 : self.used]
+        return keys_of(after, hit, vocab), match[hit]

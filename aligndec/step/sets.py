@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec.shared import dense, offsets_of, picked
+from aligndec.shared import dense, offsets_of, picked, result
 from aligndec.step.sparse_checks import check_rows, sorted_rows
 
 __all__ = ["KeptSets", "given_sets"]
 
 
+@result
 class KeptSets(NamedTuple):
     """The kept set of each of B rows of logits, as a sparse matrix in compressed rows.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aligndec.errors import AligndecError
+from aligndec.shared import as_frame, as_html, as_text, place_columns, result
 from aligndec.step.adaptors import Adaptor
 from aligndec.step.packed import PackedAdaptors
 
@@ -18,6 +19,7 @@ __all__ = ["AnyAdaptor", "BadLogitsError", "Step", "is_strict", "raise_if_bad", 
 AnyAdaptor = Adaptor | Sequence[Adaptor] | PackedAdaptors
 
 
+@result
 class Step(NamedTuple):
     """What one step gives per row: int64 token, n_kept and status, the rest float64, in nats.
 
@@ -37,6 +39,24 @@ class Step(NamedTuple):
     kl: Tensor
     n_kept: Tensor
     status: Tensor
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the fields as columns, a row for every entry of [...] in row-major order."""
+        lead = self.token.dim()
+        names = ("row",) if lead == 1 else tuple(f"dim_{i}" for i in range(lead))
+        fields = zip(self._fields, self, strict=True)
+        entries = {name: x.detach().reshape(-1).tolist() for name, x in fields}
+        return {**place_columns(names, self.token), **entries}
+
+    def to_pandas(self) -> Any:
+        """Return the same columns as a `pandas.DataFrame`."""
+        return as_frame("Step.to_pandas", self.to_dict())
+
+    def __repr__(self) -> str:
+        return as_text(f"Step: [{', '.join(map(str, self.token.shape))}]", self.to_dict())
+
+    def _repr_html_(self) -> str:
+        return as_html(f"Step: [{', '.join(map(str, self.token.shape))}]", self.to_dict())
 
 
 _REASONS = {1: "NaN or +inf", 2: "no token left", 5: "its kept set is not complete"}

@@ -8,10 +8,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec.generation import Prepared, Prompts, groups, prepare, sequence_id, trim
-from aligndec.models import Counted, as_step_lm
+from aligndec.generation import (
+    Prepared,
+    Prompts,
+    groups,
+    prepare,
+    read_prompts,
+    sequence_id,
+    trim,
+)
+from aligndec.models import Counted, as_step_lm, narrowed
 from aligndec.rewards import Reward, RewardCalls
-from aligndec.shared import at_least, at_least_if_given, token_bar, whole
+from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar
 from aligndec.transfer_q.cursor import Cursor
 from aligndec.transfer_q.live import Live
 from aligndec.transfer_q.loop import Run, decode
@@ -52,9 +60,12 @@ class RewardDecoder:
         *,
         baseline_reward: Reward | None = None,
         sft: Any = None,
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
     ) -> None:
         name = self._name
-        self.model = as_step_lm(model)
+        self.model = narrowed(name, as_step_lm(model), valid_vocab, tokenizer)
+        self.tokenizer = tokenizer
         self.options = options.check(
             name, has_baseline_reward=baseline_reward is not None, has_sft=sft is not None
         )
@@ -64,12 +75,13 @@ class RewardDecoder:
             RewardCalls(name, "baseline_reward", baseline_reward)
         # A model that no choice looks at is not run.
         used = self.options.secret or self.options.reference == "sft"
-        self.sft = None if sft is None or not used else as_step_lm(sft)
-        if self.sft is not None and self.sft.vocab_size < self.model.vocab_size:
+        other = None if sft is None or not used else as_step_lm(sft)
+        if other is not None and other.vocab_size < self.model.vocab_size:
             raise ValueError(
                 f"{name}: sft must have vocab_size >= {self.model.vocab_size}, got "
-                f"{self.sft.vocab_size}"
+                f"{other.vocab_size}"
             )
+        self.sft = None if other is None else narrowed(name, other, valid_vocab, tokenizer)
 
     @property
     def _name(self) -> str:
@@ -82,7 +94,7 @@ class RewardDecoder:
         attention_mask: Tensor | None = None,
         *,
         max_new_tokens: int,
-        seed: int = 0,
+        seed: int | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         progress: bool = False,
         num_return_sequences: int = 1,
@@ -95,11 +107,13 @@ class RewardDecoder:
         Parameters
         ----------
         input_ids, attention_mask
-            Prompts, as in `aligndec.generate`: left padded or ragged.
+            Prompts, as in `aligndec.generate`: left padded or ragged; texts where the decoder was
+            given a tokenizer.
         max_new_tokens : int
             Length cap of a string, >= 1; rollouts look beyond it.
-        seed : int
+        seed : int, optional
             Seed of the run. A string is a pure function of it, its sequence id and the logits.
+            None: fresh entropy, kept in the result.
         eos_token_id : int or sequence of int, optional
             Tokens that end a string and count. None: the model's own; (): none.
         progress : bool
@@ -128,14 +142,14 @@ class RewardDecoder:
         at_least(
             self._name, 1, max_new_tokens=max_new_tokens, num_return_sequences=num_return_sequences
         )
-        whole(self._name, "seed", seed)
         at_least_if_given(self._name, 1, batch_size=batch_size)
-        return self._run(
+        text = read_prompts(self._name, self.tokenizer, input_ids, attention_mask)
+        out = self._run(
             Request(
-                input_ids,
-                attention_mask,
+                text.input_ids,
+                text.attention_mask,
                 max_new_tokens,
-                seed,
+                run_seed(self._name, seed),
                 eos_token_id,
                 progress,
                 num_return_sequences,
@@ -144,6 +158,7 @@ class RewardDecoder:
                 batch_size,
             )
         )
+        return text.tell(out)
 
     def _run(self, asked: Request) -> TransferQGeneration:
         name, draws = self._name, asked.num_return_sequences

@@ -30,6 +30,8 @@ class Args(RewardDecoder):
         See `TransferQ`; it sees the text up to the candidate.
     k, alpha, select
         As in `TransferQ`; 1/α is the weight of the reward.
+    tokenizer, valid_vocab
+        As in `aligndec.generate`.
 
     References
     ----------
@@ -44,8 +46,11 @@ class Args(RewardDecoder):
         k: int = 10,
         alpha: float = 1.0,
         select: Literal["greedy", "sample"] = "greedy",
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
     ) -> None:
-        super().__init__(model, reward, Options(k=k, alpha=alpha, select=select, rollout_tokens=0))
+        options = Options(k=k, alpha=alpha, select=select, rollout_tokens=0)
+        super().__init__(model, reward, options, tokenizer=tokenizer, valid_vocab=valid_vocab)
 
 
 class ControlledDecoding(RewardDecoder):
@@ -58,6 +63,8 @@ class ControlledDecoding(RewardDecoder):
         See `TransferQ`.
     k, alpha, n_rollouts, rollout_tokens, rollout, select
         As in `TransferQ`; rollouts are sampled by default.
+    tokenizer, valid_vocab
+        As in `aligndec.generate`.
 
     References
     ----------
@@ -76,6 +83,8 @@ class ControlledDecoding(RewardDecoder):
         rollout_tokens: int = 20,
         rollout: Literal["sample", "greedy"] = "sample",
         select: Literal["sample", "greedy"] = "sample",
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
     ) -> None:
         options = Options(
             k=k,
@@ -85,7 +94,7 @@ class ControlledDecoding(RewardDecoder):
             rollout=rollout,
             select=select,
         )
-        super().__init__(model, reward, options)
+        super().__init__(model, reward, options, tokenizer=tokenizer, valid_vocab=valid_vocab)
 
 
 class BlockwiseBestOfN(RewardDecoder):
@@ -100,6 +109,8 @@ class BlockwiseBestOfN(RewardDecoder):
         Blocks per decision, tokens per block. A block of the whole length is best-of-n.
     rollout_tokens : int
         Tokens drawn behind each block before it is judged.
+    tokenizer, valid_vocab
+        As in `aligndec.generate`.
 
     References
     ----------
@@ -107,7 +118,15 @@ class BlockwiseBestOfN(RewardDecoder):
     """
 
     def __init__(
-        self, model: Any, reward: Reward, *, n: int, block_size: int, rollout_tokens: int = 0
+        self,
+        model: Any,
+        reward: Reward,
+        *,
+        n: int,
+        block_size: int,
+        rollout_tokens: int = 0,
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
     ) -> None:
         options = Options(
             k=n,
@@ -118,7 +137,7 @@ class BlockwiseBestOfN(RewardDecoder):
             select="greedy",
             uniform=True,
         )
-        super().__init__(model, reward, options)
+        super().__init__(model, reward, options, tokenizer=tokenizer, valid_vocab=valid_vocab)
 
 
 class BestOfN(RewardDecoder):
@@ -136,17 +155,29 @@ class BestOfN(RewardDecoder):
         Strings per prompt.
     beta : float, optional
         Soft best-of-n: it multiplies the reward. None takes the best, the first one on a tie.
+    tokenizer, valid_vocab
+        As in `aligndec.generate`.
 
     References
     ----------
     Verdun et al. 2025, "Soft Best-of-n Sampling for Model Alignment".
     """
 
-    def __init__(self, model: Any, reward: Reward, *, n: int, beta: float | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        reward: Reward,
+        *,
+        n: int,
+        beta: float | None = None,
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
+    ) -> None:
         at_least("BestOfN", 1, n=n)
         if beta is not None and not real("BestOfN", "beta", beta) > 0:
             raise ValueError(f"BestOfN: beta must be > 0, got {beta}")
-        super().__init__(model, reward, Options(k=n))
+        options = Options(k=n)
+        super().__init__(model, reward, options, tokenizer=tokenizer, valid_vocab=valid_vocab)
         self.n, self.beta = n, beta
 
     def _run(self, asked: Request) -> TransferQGeneration:

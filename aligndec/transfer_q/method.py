@@ -68,6 +68,8 @@ class TransferQ(RewardDecoder):
         The choices of the paper's public code: one greedy rollout per candidate (give its length:
         20 in the direct, 5 in the indirect program), the largest logit + Q̂/α, strings that never
         end, and as indirect value the raw e^((r − r_BL)/β) · r. For comparisons.
+    tokenizer, valid_vocab
+        As in `aligndec.generate`.
 
     References
     ----------
@@ -97,6 +99,8 @@ class TransferQ(RewardDecoder):
         gate_top1: float | None = None,
         block_size: int = 1,
         compat: Literal["official"] | None = None,
+        tokenizer: Any = None,
+        valid_vocab: int | None = None,
     ) -> None:
         options = Options(
             k=k,
@@ -117,4 +121,10 @@ class TransferQ(RewardDecoder):
             compat=compat,
             secret=mode != "direct" and sft is not None and baseline_reward is None,
         )
-        super().__init__(baseline, reward, options, baseline_reward=baseline_reward, sft=sft)
+        super().__init__(
+            *(baseline, reward, options),
+            baseline_reward=baseline_reward,
+            sft=sft,
+            tokenizer=tokenizer,
+            valid_vocab=valid_vocab,
+        )

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from aligndec.generation import Generation
+from aligndec.shared import result
 
 __all__ = ["TransferQGeneration"]
 
 
-@dataclass(kw_only=True, eq=False)
+@result
+@dataclass(kw_only=True, eq=False, repr=False)
 class TransferQGeneration(Generation):
     """Strings decoded with a reward, with their books and what they cost.
 

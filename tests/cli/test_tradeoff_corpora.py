@@ -20,7 +20,9 @@ def reward(strings: list[list[int]]) -> torch.Tensor:
 
 
 def drawn(adaptor: ad.Adaptor) -> Pool:
-    out = ad.generate(LM, PROMPTS, adaptor=adaptor, max_new_tokens=CAP, num_return_sequences=DRAWS)
+    out = ad.generate(
+        LM, PROMPTS, adaptor=adaptor, max_new_tokens=CAP, num_return_sequences=DRAWS, seed=0
+    )
     of = {name: getattr(out, name).view(2, DRAWS) for name in ("log_p", "log_z", "length")}
     return Pool(**of, reward=reward(out.completions()).view(2, DRAWS))
 

@@ -109,9 +109,9 @@ def test_rows_are_ints(rows):
 
 def test_ids_of_other_kinds_are_taken():
     lm = TableLM.random(5, order=1, eos_token_id=0)
-    want = ad.generate(lm, IDS, max_new_tokens=2, eos_token_id=[0, 3]).tokens
+    want = ad.generate(lm, IDS, max_new_tokens=2, eos_token_id=[0, 3], seed=0).tokens
     for prompts in (IDS.numpy(), list(IDS), [tuple(row) for row in IDS.int().numpy()]):
-        out = ad.generate(lm, prompts, max_new_tokens=2, eos_token_id=torch.tensor([0, 3]))
+        out = ad.generate(lm, prompts, max_new_tokens=2, eos_token_id=torch.tensor([0, 3]), seed=0)
         assert torch.equal(out.tokens, want)
     one = ad.generate(lm, IDS, max_new_tokens=2, eos_token_id=torch.tensor(3))
     assert one.eos_token_id == (3,)

@@ -15,7 +15,7 @@ def chain(eos=0, vocab=6, order=2, seed=3):
 
 
 def run(lm=None, prompts=((1, 2), (3, 4)), **kwargs):
-    kwargs.setdefault("max_new_tokens", 8)
+    kwargs = {"max_new_tokens": 8, "seed": 0} | kwargs
     return ad.generate(chain() if lm is None else lm, [list(p) for p in prompts], **kwargs)
 
 

@@ -30,9 +30,9 @@ def test_rejection_is_exact(model: str, adaptor: ad.Adaptor) -> None:
     strings, law = enumerated(MODELS[model], adaptor, "power")
     exact = sampler(MODELS[model], adaptor, method="rejection")
     one = exact.sample([PROMPT], n_samples=SAMPLES, seed=5)
-    assert p_value(one.strings().completions(), strings, law) > LEVEL
+    assert p_value(one.samples().completions(), strings, law) > LEVEL
     many = exact.sample([PROMPT] * SAMPLES, n_samples=1, seed=6)
-    assert p_value(many.strings().completions(), strings, law) > LEVEL
+    assert p_value(many.samples().completions(), strings, law) > LEVEL
     z = exact_log_z(model, adaptor)
     assert abs(one.diagnostics.log_z.item() - z) < 5 * one.diagnostics.log_z_se.item() + 1e-12
     assert abs(one.diagnostics.acceptance_rate.item() - math.exp(z)) < 0.03
@@ -46,9 +46,9 @@ def test_rejection_for_the_kept_mass(model: str) -> None:
     strings, law = enumerated(MODELS[model], adaptor, "kept_mass")
     exact = sampler(MODELS[model], adaptor, target="kept_mass", method="rejection")
     out = exact.sample([PROMPT], n_samples=SAMPLES, seed=7)
-    assert p_value(out.strings().completions(), strings, law) > LEVEL
+    assert p_value(out.samples().completions(), strings, law) > LEVEL
     wrong = enumerated(MODELS[model], adaptor, "power")[1]
-    assert p_value(out.strings().completions(), strings, wrong) < LEVEL
+    assert p_value(out.samples().completions(), strings, wrong) < LEVEL
 
 
 @pytest.mark.slow
@@ -58,7 +58,7 @@ def test_resampling_by_weight(adaptor: ad.Adaptor) -> None:
     strings, law = enumerated(MODELS["chain"], adaptor, "power")
     pools = sampler(MODELS["chain"], adaptor, method="sir", max_proposals=120)
     out = pools.sample([PROMPT] * 4000, n_samples=1, seed=8)  # one sample per independent pool
-    assert p_value(out.strings().completions(), strings, law) > LEVEL
+    assert p_value(out.samples().completions(), strings, law) > LEVEL
     pooled = imh.diagnostics(out.log_weight.reshape(-1))
     z = exact_log_z("chain", adaptor)
     assert abs(float(pooled.log_z) - z) < 5 * float(pooled.log_z_se) + 1e-12
@@ -73,7 +73,7 @@ def test_controls() -> None:
     def p(method: str, **kwargs: object) -> float:
         made = sampler(MODELS[model], adaptor, method=method, **kwargs)
         out = made.sample([PROMPT] * SAMPLES, n_samples=1, seed=9)
-        return p_value(out.strings().completions(), strings, law)
+        return p_value(out.samples().completions(), strings, law)
 
     assert p("rejection") > LEVEL
     assert p("rejection", target="kept_mass") < LEVEL  # another target
@@ -120,7 +120,7 @@ def test_what_is_accepted_does_not_depend_on_the_batch() -> None:
             runs[size, joins] = out, lm.rows / lm.steps, lm.rows
     first = runs[None, True][0]
     for out, _, _ in runs.values():
-        assert out.strings().completions() == first.strings().completions()
+        assert out.samples().completions() == first.samples().completions()
         assert torch.equal(out.accepted, first.accepted)
         assert torch.equal(out.generation.log_p, first.generation.log_p)
         assert torch.equal(out.log_weight.nan_to_num(1.0), first.log_weight.nan_to_num(1.0))
@@ -151,13 +151,13 @@ def test_samples_of_rejection() -> None:
         num_return_sequences=int(drawn.max()),
     )
     rows = local.select(out.accepted.reshape(-1).nonzero()[:, 0])
-    assert rows.completions() == out.strings().completions()
+    assert rows.completions() == out.samples().completions()
     assert torch.equal(rows.log_z, out.generation.log_z)
     assert torch.equal(rows.draw, out.generation.draw)
     assert rows.finish_reason == out.generation.finish_reason
     # More samples continue, and a prompt depends on its name alone.
     more = made.sample([[3]], n_samples=8, seed=3, prompt_ids=[1])
-    assert more.strings().completions()[:5] == out.strings().completions()[5:]
+    assert more.samples().completions()[:5] == out.samples().completions()[5:]
 
 
 def test_rejection_gives_up_with_what_it_has() -> None:
@@ -180,7 +180,7 @@ def test_rejection_gives_up_with_what_it_has() -> None:
 def test_rejected_unfinished_strings() -> None:
     made = sampler(MODELS["chain"], ad.Adaptor(), method="rejection", unfinished="reject")
     out = made.sample([[1]], n_samples=30, seed=1)
-    assert set(out.strings().finish_reason) == {"eos"}
+    assert set(out.samples().finish_reason) == {"eos"}
     assert out.diagnostics.acceptance_rate.item() < 1
 
 
@@ -198,7 +198,7 @@ def test_restarts() -> None:
             assert torch.equal(out.accepted[p].view(8, 4)[:, c], states.accepted)
     assert bool((out.diagnostics.longest_hold <= 8).all())
     first = made.sample([[1], [3]], n_samples=8, burn_in=2, thin=2, n_chains=4, seed=5)
-    assert first.strings().completions()[:8] == out.strings().completions()[:8]
+    assert first.samples().completions()[:8] == out.samples().completions()[:8]
     with pytest.raises(ValueError, match="n_samples must be a multiple of n_chains = 4, got 6"):
         made.sample([[1]], n_samples=6, n_chains=4)
 

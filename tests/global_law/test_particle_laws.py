@@ -41,7 +41,7 @@ def drawn(model: str, law: str, method: str, seed: int = 5, **more: object) -> l
     given = sampler(MODELS[model], adaptor, **{"target": target, **options, **more})
     burn_in = {} if method == "smc" else {"burn_in": steps - 1}
     out = given.sample([PROMPT] * CHAINS, n_samples=1, seed=seed, **burn_in)
-    return out.strings().completions()
+    return out.samples().completions()
 
 
 def agreement(model: str, law: str, method: str, **more: object) -> float:

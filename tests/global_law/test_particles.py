@@ -97,17 +97,17 @@ def test_batches_and_the_order_of_prompts_change_nothing(method: str, options: s
         return given.sample(prompts, n_samples=4, n_chains=2, seed=7, prompt_ids=names, **chain)
 
     whole = run(prompts, names)
-    strings = whole.strings().completions()
+    strings = whole.samples().completions()
     for size in (1, 3, 8, 16, 50):
         again = run(prompts, names, batch_size=size)
-        assert again.strings().completions() == strings
+        assert again.samples().completions() == strings
         assert torch.equal(again.index, whole.index)
         assert torch.equal(again.log_weight.nan_to_num(), whole.log_weight.nan_to_num())
         assert again.model_forwards >= whole.model_forwards or method == "rejection"
     turned = run(prompts[::-1], names[::-1], batch_size=20)
-    assert turned.strings().completions() == strings[8:] + strings[4:8] + strings[:4]
+    assert turned.samples().completions() == strings[8:] + strings[4:8] + strings[:4]
     alone = run(prompts[1:2], [1])
-    assert alone.strings().completions() == strings[4:8]
+    assert alone.samples().completions() == strings[4:8]
 
 
 def test_one_particle_is_the_chain_over_strings() -> None:
@@ -129,7 +129,7 @@ def test_the_chosen_particle_is_the_scheme_s() -> None:
     call = {"n_samples": 5, "seed": 3}
     chosen = filters(method="pimh").sample([[1]], **call)
     kept = filters(method="pimh", keep_particles=True).sample([[1]], **call)
-    assert chosen.strings().completions() == kept.strings().completions()
+    assert chosen.samples().completions() == kept.samples().completions()
     assert len(kept.generation) == 8 * len(chosen.generation) == 40
     draws = chosen.generation.draw - 8 * torch.arange(5)
     weight = filters(method="smc", n_particles=8).sample([[1]], n_samples=1, n_chains=5, seed=3)
@@ -162,7 +162,7 @@ def test_bad_logits_and_dead_filters() -> None:
     bad = out.generation.status != 0
     assert bad.any()
     assert out.log_weight.view(-1)[bad].eq(-math.inf).all()
-    assert set(out.strings().finish_reason) <= {"eos", "length"}
+    assert set(out.samples().finish_reason) <= {"eos", "length"}
     assert not out.diagnostics.flags["dead"].any()
     with pytest.raises(ad.NotEnoughSamples) as error:
         filters(lm, ad.Adaptor()).sample([[1], [2]], n_samples=3, n_chains=2)
@@ -188,7 +188,7 @@ def test_partial_targets_are_asked_for_what_is_open() -> None:
 
     short.partial = True
     out = filters(target=short).sample([[1]], n_samples=30, n_chains=2, seed=8)
-    assert all(4 not in string for string in out.strings().completions())
+    assert all(4 not in string for string in out.samples().completions())
     assert len(seen) <= LONG
     ended = [s.finished.sum() for s in seen]
     assert sum(map(int, ended)) >= int(out.generation.finished.sum()) - 8
@@ -230,5 +230,5 @@ def test_normaliser_over_filters() -> None:
     assert torch.allclose(out.diagnostics.log_z, z.mean(1).log())
     assert torch.allclose(out.diagnostics.log_z_se, z.std(1) / z.mean(1) / 5**0.5)
     assert filters().sample([[1]], n_samples=2).diagnostics.log_z_se.isnan().all()
-    strings = [tuple(s) for s in out.strings().completions()]
+    strings = [tuple(s) for s in out.samples().completions()]
     assert out.diagnostics.n_unique.tolist() == [len(set(strings[:2])), len(set(strings[2:]))]

@@ -92,7 +92,7 @@ def test_a_state_without_weight_yields_and_never_replaces() -> None:
 
     given = sampler(LM, ad.Adaptor(), method="suffix", target=no_four, max_new_tokens=LONG)
     out = given.sample([[4]] * 40, n_samples=1, burn_in=30, seed=1)
-    assert all(4 not in string for string in out.strings().completions())
+    assert all(4 not in string for string in out.samples().completions())
     started = out.log_weight[:, 0] == -math.inf
     assert 0 < int(started.sum()) < 40
     live = (out.log_weight > -math.inf).long().cummax(1).values.bool()
@@ -127,7 +127,7 @@ def test_what_it_says_of_itself() -> None:
     assert not judged.flags["dead"].any()
     one = given.sample([[1]], n_samples=2, n_chains=2)
     assert one.diagnostics.flags["stuck"].eq(False).all()
-    strings = out.strings().completions()
+    strings = out.samples().completions()
     assert judged.n_unique.tolist() == [
         len({tuple(s) for s in strings[:160]}), len({tuple(s) for s in strings[160:]})
     ]  # fmt: skip

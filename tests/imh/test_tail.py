@@ -40,7 +40,7 @@ def test_to_arviz() -> None:
     assert log_p.dims == ("chain", "draw", "prompt")
     assert log_p.shape == (4, 10, 2)
     assert log_p.coords["prompt"].values.tolist() == [7, 9]
-    rows = out.strings().log_p.view(2, 10, 4)
+    rows = out.samples().log_p.view(2, 10, 4)
     assert torch.equal(torch.tensor(log_p.values), rows.permute(2, 1, 0))
     with pytest.raises(ValueError, match="n_chains must divide n_samples = 40, got 3"):
         out.to_arviz(n_chains=3)

@@ -1,5 +1,7 @@
 """Adaptors made from the GenerationConfig of transformers."""
 
+import math
+
 import pytest
 
 import aligndec as ad
@@ -45,6 +47,36 @@ def test_from_generation_config_refuses_by_name(name: str, value: float) -> None
     setattr(config, name, value)
     with pytest.raises(ValueError, match=name):
         ad.Adaptor.from_generation_config(config)
+
+
+def test_penalties_of_a_config() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GenerationConfig(
+        do_sample=True,
+        top_k=0,
+        temperature=0.7,
+        repetition_penalty=1.2,
+        no_repeat_ngram_size=3,
+        bad_words_ids=[[4], [5, 6], [2]],
+        sequence_bias=[[[7], -1.5], [[8, 9], 2.0]],
+        suppress_tokens=[11],
+        min_new_tokens=2,
+        eos_token_id=2,
+    )
+    bias = {(7,): -1.5, (8, 9): 2.0, (4,): -math.inf, (5, 6): -math.inf, (11,): -math.inf}
+    expected = ad.Penalties(repetition=1.2, no_repeat_ngram=3, logit_bias=bias, min_new_tokens=2)
+    found = ad.Penalties.from_generation_config(config)
+    assert found == expected
+    with pytest.raises(
+        ValueError, match=r"repetition_penalty must be .* unless penalties is given"
+    ):
+        ad.Adaptor.from_generation_config(config)
+    adaptor = ad.Adaptor.from_generation_config(config, penalties=found)
+    assert adaptor == ad.Adaptor(temperature=0.7)
+    assert ad.Penalties.from_generation_config(transformers.GenerationConfig()) == ad.Penalties()
+    config.min_length = 9
+    with pytest.raises(ValueError, match=r"min_length must be .* min_new_tokens\), got 9"):
+        ad.Penalties.from_generation_config(config)
 
 
 def test_top_h_beside_another_cut_is_refused() -> None:

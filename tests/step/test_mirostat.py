@@ -141,7 +141,7 @@ def test_law_of_whole_strings(method: str) -> None:
     lm, adaptor = TableLM.random(5, eos_token_id=0, scale=0.9, seed=5), ad.Adaptor(**HEATED)
     made = sampler(lm, adaptor, method=method)
     burn_in = 31 if method == "imh" else 0
-    out = made.sample([PROMPT] * 5000, n_samples=1, burn_in=burn_in, seed=3).strings()
+    out = made.sample([PROMPT] * 5000, n_samples=1, burn_in=burn_in, seed=3).samples()
     strings, exact = law(lm, adaptor)
     assert float(exact.max()) < 0.8  # several strings have a share
     assert p_value(out.completions(), strings, exact) > LEVEL

@@ -153,7 +153,7 @@ def test_constants_in_the_rewards() -> None:
         outs = [
             tq.TransferQ(
                 LM, shifted(reward, a), baseline_reward=shifted(other, b), mode=mode, **base
-            ).generate(PROMPTS, max_new_tokens=6)
+            ).generate(PROMPTS, max_new_tokens=6, seed=0)
             for a, b in ((0.0, 0.0), (0.0, 8.0), (4.0, 0.0))
         ]
         for out in outs[1:]:
@@ -222,10 +222,10 @@ def test_bad_logits_end_their_own_string(seen: list[int | None]) -> None:
 
     lm = ad.FunctionLM(broken, vocab_size=6)
     decoder = tq.TransferQ(lm, reward, k=6, rollout_tokens=2)
-    out = decoder.generate(PROMPTS, max_new_tokens=3, progress=True)
+    out = decoder.generate(PROMPTS, max_new_tokens=3, seed=0, progress=True)
     assert out.finish_reason == ["length", "error", "length"]
     assert out.length.tolist() == [3, 0, 3]
-    fine = decoder.generate([PROMPTS[0], PROMPTS[2]], max_new_tokens=3, prompt_ids=[0, 2])
+    fine = decoder.generate([PROMPTS[0], PROMPTS[2]], max_new_tokens=3, seed=0, prompt_ids=[0, 2])
     assert out.tokens[[0, 2]].tolist() == fine.tokens.tolist()
     # Without a law for the very first token a string is counted to its cap too.
     nothing = decoder.generate([[3, 1], [3, 1]], max_new_tokens=3, progress=True)

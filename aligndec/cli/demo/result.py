@@ -35,7 +35,7 @@ class Result:
     @cached_property
     def chain(self) -> imh.Chain:
         """Independence Metropolis–Hastings over the strings, one chain per prompt."""
-        return imh.chain(self.log_weight, seed=self.generation.seed)
+        return imh.chain(self.log_weight, seed=self.generation.seed or 0)
 
     @property
     def kept(self) -> float:

@@ -34,7 +34,7 @@ class WholeStrings:
         if self.samples is None:
             return []
         path = out / f"{self.name.replace(' ', '-')}-{method}.parquet"
-        self.samples.strings().save(path)
+        self.samples.samples().save(path)
         return [path]
 
 
@@ -85,7 +85,7 @@ def show_whole_strings(results: list[WholeStrings], method: str) -> None:
         judged = result.samples.diagnostics
         table.add_row(
             result.name,
-            f"{float(result.samples.strings().log_p.mean()):.1f}",
+            f"{float(result.samples.samples().log_p.mean()):.1f}",
             f"{float(judged.n_unique.double().mean()):.1f}",
             f"{float(judged.log_z.mean()):+.2f}",
             f"{result.samples.model_tokens}",
