@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from aligndec.cli.console import CliError
-from aligndec.shared import PARTIAL, replacing
+from aligndec.shared import PARTIAL, write_table
 
 __all__ = ["Records", "fingerprint", "tensor_digest"]
 
@@ -77,8 +77,7 @@ class Records:
 
         if not path.is_file():
             table = pa.table({name: pa.array(values) for name, values in make().items()})
-            with replacing(path) as partial:
-                pq.write_table(table, partial, compression="zstd")
+            write_table(table, path)
         # Read even what was just written: a continued run must see the same.
         table = self.read(path, pq.read_table)
         return {name: table[name].to_numpy().copy() for name in table.column_names}

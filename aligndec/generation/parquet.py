@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aligndec._version import __version__
 from aligndec.generation.penalised import as_json, from_json
-from aligndec.shared import kind_of, offsets_of, replacing, result_type
+from aligndec.shared import kind_of, offsets_of, result_type, write_table
 from aligndec.step import Adaptor, KeptSets
 
 __all__ = ["read_generation", "write_generation"]
@@ -97,7 +97,7 @@ def _kept_sets(column: Any, length: Tensor, width: int) -> KeptSets:
 
 def write_generation(generation: Any, base: type, path: Path) -> None:
     """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically."""
-    pa, pq = _pyarrow()
+    pa, _ = _pyarrow()
     g = generation.to("cpu")
     prompt_length = g.attention_mask.sum(1)[g.prompt_index]
     columns: dict[str, Any] = {
@@ -148,8 +148,7 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "prompt_text": g.prompt_text,
     }
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
-    with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    write_table(table, path)
 
 
 def _kind(meta: dict[str, Any], base: type) -> Any:

@@ -1,6 +1,6 @@
 """Small things that every room uses: checks of arguments, files, progress, lazy names."""
 
-from aligndec.shared.files import PARTIAL, replacing
+from aligndec.shared.files import PARTIAL, replacing, write_table
 from aligndec.shared.ids import in_vocabulary, integers, listed, token_ids
 from aligndec.shared.laws import (
     Rows,
@@ -68,4 +68,5 @@ __all__ = [
     "token_ids",
     "vector",
     "whole",
+    "write_table",
 ]
