@@ -12,5 +12,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 def test_example_runs(path, capsys):
     if "transformers" in path.read_text():
         pytest.importorskip("transformers")
+    if "xgrammar" in path.read_text():
+        pytest.importorskip("xgrammar")
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
-from aligndec.cli.console import CliError, fail
+from aligndec._version import __version__
+from aligndec.cli.console import CliError, console, fail
+from aligndec.cli.corpus.app import corpus_app
 from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.options import Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 from aligndec.cli.transfer_q.command import transfer_q
+from aligndec.cli.verify.command import verify
 
 __all__ = ["typer_app"]
 
@@ -21,6 +24,24 @@ typer_app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"aligndec {__version__}")
+        raise typer.Exit
+
+
+@typer_app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Decoding-time alignment, exact and fast."""
 
 
 @typer_app.command()
@@ -188,6 +209,8 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+typer_app.command()(verify)
+typer_app.add_typer(corpus_app)
 
 
 @typer_app.command()

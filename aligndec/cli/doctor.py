@@ -16,7 +16,7 @@ from aligndec import models
 from aligndec.cli.console import console
 from aligndec.ops import problem as kernel_problem
 
-__all__ = ["examine"]
+__all__ = ["cache_rows", "examine"]
 
 _EXTRAS = {
     "hf": ("transformers", "accelerate", "gguf"),
@@ -120,6 +120,11 @@ def _model(problems: list[str]) -> list[tuple[str, str]]:
 
 
 def _cache(problems: list[str]) -> list[tuple[str, str]]:
+    return cache_rows()
+
+
+def cache_rows() -> list[tuple[str, str]]:
+    """Return what is in the cache folder, and how to delete it."""
     folder = models.cache_dir()
     size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
     if size == 0:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from aligndec.cli.console import CliError
-from aligndec.models import PACKAGE, cached_default, load_as, need_transformers, prepack, quiet
+from aligndec.models import PACKAGE, cached_default, load_as, prepack
 
-__all__ = ["PACKAGE", "LoadedModel", "load", "load_classifier"]
+__all__ = ["PACKAGE", "LoadedModel", "load"]
 
 
 @dataclass(frozen=True)
@@ -46,33 +46,6 @@ def load(model: str | None) -> LoadedModel:
     with _said():
         loaded = load_as("--model", model or "demo", dtype=torch.float32)
     return LoadedModel(*loaded, source=model or str(cached_default()))
-
-
-def load_classifier(source: str) -> tuple[Any, Any]:
-    """Load a sequence classifier in float32 and its tokenizer from a folder or a Hugging Face id.
-
-    Raises
-    ------
-    CliError
-        With what to do: something is not installed, or it cannot be read.
-    """
-    with _said():
-        need_transformers()
-    import transformers
-
-    try:
-        with quiet():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-            model = transformers.AutoModelForSequenceClassification.from_pretrained(
-                source, dtype=torch.float32
-            )
-    except (OSError, ValueError, ImportError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise CliError(
-            "--reward must be vader, or a folder or id of a sequence classifier that can be read, "
-            f"got {source!r} ({lines[0][:200]})"
-        ) from error
-    return model.eval(), tokenizer
 
 
 @contextmanager

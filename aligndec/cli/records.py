@@ -9,38 +9,15 @@ should not.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from aligndec.cli.console import CliError
-from aligndec.shared import PARTIAL, write_table
+from aligndec.shared import PARTIAL, fingerprint, tensor_digest, write_table
 
 __all__ = ["Records", "fingerprint", "tensor_digest"]
-
-_DIGITS = 16
-
-
-def fingerprint(settings: Mapping[str, Any]) -> str:
-    """Digest of settings that JSON can hold, whatever the order of their keys."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
-
-
-def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Digest of named tensors: dtypes, shapes and bits."""
-    digest = hashlib.sha256()
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
-        bits = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(bits.numpy().tobytes())
-    return digest.hexdigest()[:_DIGITS]
 
 
 class Records:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,17 @@ def _kept_sets(column: Any, length: Tensor, width: int) -> KeptSets:
     return KeptSets(torch.cat(ids), offsets_of(sizes), complete)
 
 
-def write_generation(generation: Any, base: type, path: Path) -> None:
-    """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically."""
+def write_generation(
+    generation: Any,
+    base: type,
+    path: Path,
+    more: Mapping[str, Any] | None = None,
+    footer: Mapping[bytes, bytes] | None = None,
+) -> None:
+    """Write a `Generation` (`base`, or a class that extends it) under `path`, atomically.
+
+    `more`: further columns [N], which reading leaves alone; `footer`: further metadata.
+    """
     pa, _ = _pyarrow()
     g = generation.to("cpu")
     prompt_length = g.attention_mask.sum(1)[g.prompt_index]
@@ -147,7 +157,9 @@ def write_generation(generation: Any, base: type, path: Path) -> None:
         "prompt_ids": g.prompt_ids.tolist(),
         "prompt_text": g.prompt_text,
     }
-    table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
+    columns |= more or {}
+    own_footer = {_KEY: json.dumps(metadata).encode(), **(footer or {})}
+    table = pa.table(columns).replace_schema_metadata(own_footer)
     write_table(table, path)
 
 

@@ -9,6 +9,7 @@ from aligndec.models.counted import Counted
 from aligndec.models.demo_model import INSTALL, PACKAGE, cache_dir, cached_default, default_gguf
 from aligndec.models.hf import HFCausalLM
 from aligndec.models.load import load, load_as, need_transformers
+from aligndec.models.memory import free_memory, row_bytes, tensor_bytes
 from aligndec.models.narrowed import Narrowed, narrowed
 from aligndec.models.prepack import prepack
 from aligndec.models.quiet import quiet
@@ -27,12 +28,15 @@ __all__ = [
     "cache_dir",
     "cached_default",
     "default_gguf",
+    "free_memory",
     "load",
     "load_as",
     "narrowed",
     "need_transformers",
     "prepack",
     "quiet",
+    "row_bytes",
+    "tensor_bytes",
     "why_not_shared",
 ]
 

@@ -6,12 +6,17 @@ call it: once per decision, for all candidates and rollouts.
 
 from aligndec.rewards.calls import Ids, Reward, RewardCalls
 from aligndec.rewards.functions import LogRatioReward, SequenceClassifierReward, TextReward
+from aligndec.rewards.named import Judge, imported, load_reward, vader
 
 __all__ = [
     "Ids",
+    "Judge",
     "LogRatioReward",
     "Reward",
     "RewardCalls",
     "SequenceClassifierReward",
     "TextReward",
+    "imported",
+    "load_reward",
+    "vader",
 ]

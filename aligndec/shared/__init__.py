@@ -1,5 +1,6 @@
 """Small things that every room uses: checks of arguments, files, progress, lazy names."""
 
+from aligndec.shared.digests import file_digest, fingerprint, tensor_digest
 from aligndec.shared.files import PARTIAL, replacing, write_table
 from aligndec.shared.ids import in_vocabulary, integers, listed, token_ids
 from aligndec.shared.laws import (
@@ -38,6 +39,8 @@ __all__ = [
     "broadcast",
     "dense",
     "draw_uniforms",
+    "file_digest",
+    "fingerprint",
     "fresh_seed",
     "in_vocabulary",
     "integers",
@@ -63,6 +66,7 @@ __all__ = [
     "row_of_entry",
     "run_seed",
     "seed_of",
+    "tensor_digest",
     "tensor_of",
     "token_bar",
     "token_ids",

@@ -144,3 +144,21 @@ def test_custom_generate_refuses_what_would_change_the_law(kwargs, match):
 
 def test_vocabulary_is_the_width_of_the_logits():
     assert ad.generate(tiny("GPT2"), [[1]], max_new_tokens=1).tokens.max() < V
+
+
+def test_custom_generate_without_an_adaptor_is_the_config_s_own_law():
+    model = tiny("Llama")
+    law = dict(do_sample=True, temperature=0.7, top_k=9, top_p=0.8)
+    outs = []
+    for adaptor, config in (
+        (None, law),
+        (ad.Adaptor(temperature=0.7, top_k=9, top_p=0.8), {"do_sample": False}),
+    ):
+        decode = ad.custom_generate(adaptor, seed=4)
+        ids = torch.tensor(PROMPTS[:1])
+        outs.append(model.generate(ids, max_new_tokens=9, custom_generate=decode, **config))
+    assert torch.equal(*outs)
+    with pytest.raises(ValueError, match="logits_processor must be empty"):
+        model.generate(
+            ids, max_new_tokens=9, custom_generate=ad.custom_generate(ad.Adaptor(top_k=3)), **law
+        )

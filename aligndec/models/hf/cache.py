@@ -43,7 +43,7 @@ def gathered(cache: Any, index: Tensor) -> Any:
 
 
 def joined(first: Any, second: Any, width: int, unused: int = 0) -> Any:
-    """Return a cache of the rows of both, padded on their left to `width`, less `unused` columns."""
+    """Return a cache of the rows of both, padded on the left to `width`, less `unused` columns."""
     out = copy.copy(first)
     pairs = zip(first.layers, second.layers, strict=True)
     whole = [[whole_layer(layer) for layer in pair] for pair in pairs]

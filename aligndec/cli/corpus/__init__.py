@@ -1,0 +1,1 @@
+"""`aligndec corpus`: run, status, export, score."""
