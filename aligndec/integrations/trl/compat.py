@@ -91,8 +91,8 @@ class ReplayGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         steps = [
             self.rollout.score(model, *pair, logits_to_keep)
             for pair in zip(
-                input_ids.split(batch_size or len(input_ids)),
-                attention_mask.split(batch_size or len(input_ids)),
+                torch.split(input_ids, batch_size or len(input_ids)),
+                torch.split(attention_mask, batch_size or len(input_ids)),
                 strict=True,
             )
         ]
