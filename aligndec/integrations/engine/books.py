@@ -99,8 +99,8 @@ def _split(log: list[Entry], wanted: set[int]) -> tuple[dict[int, dict[str, Any]
         sets = entry.drawn.sets
         if sets is not None:
             some = sets.to("cpu").select(rows)
-            kept = [s if full else None for s, full in zip(some.lists(), some.complete, strict=True)]
-            columns.append(kept)
+            both = zip(some.lists(), some.complete.tolist(), strict=True)
+            columns.append([ids_ if full else None for ids_, full in both])
         places = zip(number[rows].tolist(), entry.position.cpu()[rows].tolist(), strict=True)
         last |= dict(zip(places, zip(*columns, strict=True), strict=True))
         if not bool(mine.all()):

@@ -73,9 +73,7 @@ class DrawRequest:
         if self.keep_sets is not None:
             at_least(name, 1, keep_sets=self.keep_sets)
             if self.force is not None:
-                raise ValueError(
-                    f"{name}: keep_sets must be None with force, got {self.keep_sets}"
-                )
+                raise ValueError(f"{name}: keep_sets must be None with force, got {self.keep_sets}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `request_of` reads: plain values, fit for JSON."""
@@ -105,7 +103,7 @@ def request_of(given: Any) -> DrawRequest:
             raise ValueError(f"{KEY}: {name} must be given, got {sorted(values)}")
     adaptor = values["adaptor"]
     if isinstance(adaptor, Mapping):
-        fields = {
+        fields: dict[str, Any] = {
             k: tuple(v) if k in _TUPLES and isinstance(v, list) else v for k, v in adaptor.items()
         }
         try:

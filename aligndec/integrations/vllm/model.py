@@ -236,16 +236,17 @@ class VLLMCausalLM:
         books[:, place, : out.books.shape[2]] = out.books
         status[place] = out.status
         bad = (status == 1) | (status == 2)
-        sums = books.sum(2).masked_fill(bad, torch.nan).unflatten(1, (len(laws), len(strings)))
+        shape = (len(laws), len(strings))
+        sums = books.sum(2).masked_fill(bad, torch.nan).reshape(-1, *shape)
         length = torch.tensor([len(s) for s in strings], dtype=torch.int64)
         counted = length.expand(len(laws), -1).contiguous()
         log_p, log_q, log_z, log_kept, kl = sums
-        places = status.unflatten(0, (len(laws), len(strings)))
+        places = status.reshape(shape)
         scores = StringScores(log_p, log_q, log_z, log_kept, kl, counted, places)
         scores.text, scores.prompt_text = text.tell_rows(prepared.ids, prepared.mask, strings)
         if not per_token:
             return scores
-        return scores.with_tokens(*books.unflatten(1, (len(laws), len(strings))))
+        return scores.with_tokens(*books.reshape(-1, *shape, width))
 
     def _strings(
         self,

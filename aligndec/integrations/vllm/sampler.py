@@ -46,7 +46,7 @@ class AligndecSampler(compat.LogitsProcessor):  # type: ignore[misc]
         check_params(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
-        """It is not: what is drawn need not be the most probable."""
+        """Return False: what is drawn need not be the most probable."""
         return False
 
     def update_state(self, batch_update: Any) -> None:
