@@ -133,12 +133,13 @@ def test_children_are_draws(lm, model) -> None:
 
 def test_refused_when_it_enters(lm) -> None:
     from vllm import SamplingParams
+    from vllm.exceptions import VLLMValidationError
 
     from aligndec.integrations.vllm import vllm_params
 
     good = vllm_params(LAWS[0], max_tokens=2)
     bad = SamplingParams(temperature=0.5, max_tokens=2, extra_args=good.extra_args)
-    with pytest.raises(ValueError, match=r"must be left alone.*temperature = 0.5"):
+    with pytest.raises(VLLMValidationError, match=r"must be left alone.*temperature = 0.5"):
         lm.llm.generate([{"prompt_token_ids": [1, 5]}], bad, use_tqdm=False)
 
 
