@@ -144,8 +144,8 @@ def test_refused_when_it_enters(lm) -> None:
 
 
 @pytest.mark.skipif(not ONE, reason="steps the engine by hand: one process")
-def test_preemption_and_abort(lm, model) -> None:
-    """Requests leave in the middle; one is killed, the others lose and double nothing."""
+def test_abort(lm, model) -> None:
+    """One request is killed in the middle; the others lose and double nothing."""
     from aligndec.integrations.vllm import vllm_params
 
     engine = lm.llm.llm_engine

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aligndec.generation import Generation, Prompts, StringScores, prepare, read_prompts
 from aligndec.integrations.vllm import compat
+from aligndec.integrations.vllm.head import Head
 from aligndec.integrations.vllm.params import vllm_params
 from aligndec.integrations.vllm.strings import Strings, strings_of
 from aligndec.shared import at_least, in_vocabulary, integers, run_seed
@@ -19,24 +20,6 @@ from aligndec.step import SUMS, Adaptor
 __all__ = ["VLLMCausalLM"]
 
 _PLACE = "aligndec.integrations.vllm"
-
-
-class _Head:
-    """What `prepare` asks of a model, and nothing that decodes."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, vocab_size: int, eos_token_id: tuple[int, ...]) -> None:
-        self.vocab_size, self.eos_token_id = vocab_size, eos_token_id
-
-    def prefill(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Any]:
-        raise NotImplementedError
-
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        raise NotImplementedError
-
-    def select(self, state: Any, index: Tensor) -> Any:
-        raise NotImplementedError
 
 
 class VLLMCausalLM:
@@ -48,11 +31,6 @@ class VLLMCausalLM:
         Made with `logits_processors=["aligndec.integrations.vllm:AligndecSampler"]` and
         `worker_extension_cls="aligndec.integrations.vllm.AligndecWorker"`, as `load` does. Its own
         requests (`llm.generate`) may run beside ours.
-
-    Examples
-    --------
-    >>> lm = VLLMCausalLM.load("model", dtype="float32")  # doctest: +SKIP
-    >>> lm.generate([[1, 5, 6]], Adaptor(top_p=0.9), max_new_tokens=9).log_p  # doctest: +SKIP
     """
 
     def __init__(self, llm: Any) -> None:
@@ -109,7 +87,7 @@ class VLLMCausalLM:
         at_least(name, 0, first_draw=first_draw)
         text = read_prompts(name, tokenizer, prompts, None)
         _, ids, mask, names, adaptors, eos, pad = prepare(
-            *(name, _Head(self.vocab_size, self.eos_token_id)),
+            *(name, Head(self.vocab_size, self.eos_token_id)),
             *(text.input_ids, text.attention_mask),
             adaptor=adaptor,
             prompt_ids=prompt_ids,
@@ -138,14 +116,13 @@ class VLLMCausalLM:
                     )
                 )
         out = self._strings(given, params, sequences, run, pad)
-        width = out.tokens.shape[1]
         last = out.tokens.gather(1, (out.length - 1).clamp(min=0)[:, None])[:, 0]
         ends = torch.tensor(eos, dtype=torch.int64)
         fields: dict[str, Any] = dict(zip(SUMS, out.books.sum(2), strict=True))
         if per_token:
             fields |= {f"token_{k}": v for k, v in zip(SUMS, out.books, strict=True)}
         generation = Generation(
-            tokens=out.tokens[:, :width],
+            tokens=out.tokens,
             input_ids=ids,
             attention_mask=mask,
             prompt_ids=names,
@@ -194,7 +171,7 @@ class VLLMCausalLM:
         name = "VLLMCausalLM.score_strings"
         laws = list(adaptors)
         text = read_prompts(name, tokenizer, prompts, None)
-        head = _Head(self.vocab_size, self.eos_token_id)
+        head = Head(self.vocab_size, self.eos_token_id)
         prepared = prepare(
             *(name, head, text.input_ids, text.attention_mask),
             adaptor=Adaptor(),
