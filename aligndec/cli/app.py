@@ -15,6 +15,7 @@ from aligndec.cli.frontier.command import frontier
 from aligndec.cli.options import Format, Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 from aligndec.cli.transfer_q.command import transfer_q
+from aligndec.cli.verify.command import verify
 
 __all__ = ["typer_app"]
 
@@ -213,6 +214,7 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+typer_app.command()(verify)
 typer_app.add_typer(corpus_app)
 
 

@@ -104,7 +104,7 @@ def reward_kl(
     axes.set_ylabel("mean reward (in its own units)")
     between = " to ".join(map(str, sorted({min(sizes), max(sizes)}))) if sizes else ""
     title = f"crosses: 95 % bootstrap, {between} prompts" if sizes and max(sizes) > 1 else None
-    axes.legend(fontsize="small", title=title, title_fontsize="small")
+    axes.legend(loc="lower right", fontsize="small", title=title, title_fontsize="small")
     if best_of_n is not None:
         _label_best_of_n(axes, pool, grid)
     return axes
@@ -136,8 +136,8 @@ def _draw_best_of_n(axes: Axes, pool: Tensor, grid: Tensor) -> None:
     axes.scatter(bound, reward, s=16, label="best-of-n, bound", **hollow)  # type: ignore[arg-type]
     cap, size = math.log(pool.shape[-1]), pool.shape[-1]
     axes.axvline(cap, color="0.6", linewidth=0.8, linestyle="--")
-    axes.annotate(f"ln {size}", (cap, 0.02), (-3, 0), xycoords=("data", "axes fraction"),
-                  textcoords="offset points", ha="right", fontsize=7, color="0.4")  # fmt: skip
+    axes.annotate(f"ln {size}", (cap, 0.98), (-3, 0), xycoords=("data", "axes fraction"),
+                  textcoords="offset points", ha="right", va="top", fontsize=7, color="0.4")  # fmt: skip
 
 
 def _label_best_of_n(axes: Axes, pool: Tensor, grid: Tensor) -> None:

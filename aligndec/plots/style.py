@@ -36,7 +36,7 @@ def shades(n: int) -> list[tuple[float, float, float, float]]:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of its suffix; the file appears when it is complete.
 
-    Text stays text in PDF (TrueType, fonttype 42), and the same figure gives the same bytes.
+    Text stays text in PDF (TrueType, fonttype 42). No file holds a date.
     """
     import matplotlib as mpl
 
