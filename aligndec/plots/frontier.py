@@ -136,8 +136,15 @@ def _draw_best_of_n(axes: Axes, pool: Tensor, grid: Tensor) -> None:
     axes.scatter(bound, reward, s=16, label="best-of-n, bound", **hollow)  # type: ignore[arg-type]
     cap, size = math.log(pool.shape[-1]), pool.shape[-1]
     axes.axvline(cap, color="0.6", linewidth=0.8, linestyle="--")
-    axes.annotate(f"ln {size}", (cap, 0.98), (-3, 0), xycoords=("data", "axes fraction"),
-                  textcoords="offset points", ha="right", va="top", fontsize=7, color="0.4")  # fmt: skip
+    axes.annotate(
+        *(f"ln {size}", (cap, 0.98), (-3, 0)),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7,
+        color="0.4",
+    )
 
 
 def _label_best_of_n(axes: Axes, pool: Tensor, grid: Tensor) -> None:

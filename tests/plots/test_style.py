@@ -87,9 +87,7 @@ def test_the_first_series_differ_in_colour_and_marker():
 def overlaps(axes):
     renderer = renderer_of(axes)
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in axes.texts]
-    return [
-        (a, b) for (a, one), (b, two) in itertools.combinations(boxes, 2) if one.overlaps(two)
-    ]
+    return [(a, b) for (a, one), (b, two) in itertools.combinations(boxes, 2) if one.overlaps(two)]
 
 
 def test_labels_of_close_points_do_not_meet():
