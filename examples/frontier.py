@@ -80,4 +80,4 @@ print(f"no law on the pool has a KL above ln {draws} = {math.log(draws):.2f}")
 if FULL:
     axes = plots.reward_kl(frontier, points=points, best_of_n=pool, n=grid)
     axes.figure.set_size_inches(7.5, 5)
-    axes.figure.savefig(Path(__file__).parents[1] / "docs/figures/frontier.png", dpi=130)
+    plots.save(axes.figure, Path(__file__).parents[1] / "docs/figures/frontier.png")

@@ -11,7 +11,8 @@ from aligndec._version import __version__
 from aligndec.cli.console import CliError, console, fail
 from aligndec.cli.corpus.app import corpus_app
 from aligndec.cli.demo.adaptors import ADAPTORS
-from aligndec.cli.options import Model, PromptsFile
+from aligndec.cli.frontier.command import frontier
+from aligndec.cli.options import Format, Model, PromptsFile
 from aligndec.cli.tradeoff.command import tradeoff
 from aligndec.cli.transfer_q.command import transfer_q
 from aligndec.cli.verify.command import verify
@@ -90,6 +91,7 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    figures: Format = "png",
 ) -> None:
     """Draw strings from a model under several adaptors and show their exact bookkeeping."""
     from aligndec.cli.demo.run import run_demo
@@ -105,6 +107,7 @@ def demo(
             seed=seed,
             timing_tokens=timing_tokens,
             method=method,
+            figures=figures,
         )
     except CliError as error:
         fail("demo", error)
@@ -116,37 +119,4 @@ typer_app.command()(verify)
 typer_app.add_typer(corpus_app)
 
 
-@typer_app.command()
-def frontier(
-    records: Annotated[
-        list[Path],
-        typer.Argument(
-            exists=True,
-            readable=True,
-            help="Runs of `aligndec corpus`, or Parquet files with a row per string: prompt, kl, "
-            "reward (or text, then VADER's sentiment is the reward), and adaptor, method or "
-            "scheme; samples.parquet of `aligndec demo` is one.",
-        ),
-    ],
-    base: Annotated[
-        str | None,
-        typer.Option(
-            help="Method that is the model itself; default the one whose KL is 0.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(file_okay=False, help="Folder for the tables and the plot.")
-    ] = Path("frontier-output"),
-) -> None:
-    """Show how far runs are from the reward–KL optimum, next to best-of-n of the same strings.
-
-    The optimum is that of the pool of strings that the model itself drew, one KL price for all
-    prompts.
-    """
-    from aligndec.cli.frontier.run import run_frontier
-
-    try:
-        run_frontier(records, base=base, out=out)
-    except CliError as error:
-        fail("frontier", error)
+typer_app.command()(frontier)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Model", "PromptsFile"]
+__all__ = ["Format", "Model", "PromptsFile"]
 
 Model = Annotated[
     str | None,
@@ -26,4 +26,8 @@ PromptsFile = Annotated[
         help="Text file with one prompt per line; default built-in ones.",
         show_default=False,
     ),
+]
+Format = Annotated[
+    Literal["png", "pdf", "svg"],
+    typer.Option("--format", help="Of the figures; text stays text in PDF."),
 ]

@@ -15,7 +15,7 @@ __all__ = ["Judge", "load_reward", "vader"]
 def load_reward(name: str, tokenizer: Any) -> Judge:
     """Prepare the reward that `--reward` names; see `aligndec.rewards.load_reward`."""
     try:
-        return rewards.load_reward(name, tokenizer)
+        return rewards.load_reward(name, tokenizer, sentiment=vader)
     except (ImportError, ValueError) as error:
         raise CliError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,9 @@ __all__ = ["new_axes"]
 
 
 def new_axes() -> Axes:
-    """Return the Axes of a new figure that belongs to no window; `axes.figure.savefig` writes it.
+    """Return the Axes of a new figure; `axes.figure.savefig` writes it.
+
+    It belongs to no window. In a notebook it is pyplot's, so that it shows itself under its cell.
 
     Raises
     ------
@@ -22,4 +25,10 @@ def new_axes() -> Axes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("aligndec.plots needs matplotlib: pip install 'aligndec[cli]'") from error
+    # Where IPython runs a kernel, it was imported before; a terminal of IPython has no figures.
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and hasattr(ipython.get_ipython(), "kernel"):
+        from matplotlib import pyplot
+
+        return pyplot.subplots(layout="constrained")[1]  # type: ignore[no-any-return,unused-ignore]
     return Figure(layout="constrained").subplots()

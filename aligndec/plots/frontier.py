@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from aligndec.best_of_n import kl, kl_bound, pmf
 from aligndec.plots.axes import new_axes
+from aligndec.plots.labels import label_points
+from aligndec.plots.style import COLOURS, style
 from aligndec.shared import at_a_time, tensor_of
 from aligndec.tilting import Frontier
 
@@ -55,7 +57,8 @@ def reward_kl(
     points : mapping of str to (kl, reward), optional
         Measured methods: each Tensor [P] or [P, draws], KL from the model in nats and reward, such
         as `Generation.kl` and the scores of its strings. Crosses are 95 % bootstrap intervals over
-        the prompts; the number is KL(method‖optimum of the same KL) = beta · reward missed.
+        the prompts, whose number the legend says. The dotted line goes up to the optimum of the
+        same KL, and the legend has its length: the reward that is missed.
     best_of_n : Tensor, optional
         Floating-point [..., M], rewards of M draws of the model per prompt: best-of-n of that pool
         with its exact KL (filled) and with the bound ln n − (n − 1)/n (hollow). Also marks ln M,
@@ -79,13 +82,15 @@ def reward_kl(
         pool = tensor_of("plots.reward_kl", "best_of_n", best_of_n).detach().double().cpu()
         thin = ess * pool.shape[-1] < _FEW
     last = int((~thin).sum())
-    axes.plot(spent[:last], reward[:last], color="C0", label="optimum")
+    axes.plot(spent[:last], reward[:last], color=COLOURS[0], label="optimum")
     if last < len(spent):
         start = max(last - 1, 0)
         label = f"optimum, ESS < {_FEW}"
-        axes.plot(spent[start:], reward[start:], color="C0", linestyle=":", label=label)
+        axes.plot(spent[start:], reward[start:], color=COLOURS[0], linestyle=":", label=label)
     if best_of_n is not None:
-        _draw_best_of_n(axes, pool, n)
+        grid = _grid(pool) if n is None else n.double().cpu()
+        _draw_best_of_n(axes, pool, grid)
+    sizes: set[int] = set()
     for i, (name, (kl_of, reward_of)) in enumerate((points or {}).items()):
         x, y = (_per_prompt(name, value) for value in (kl_of, reward_of))
         if x.shape != y.shape:
@@ -93,10 +98,15 @@ def reward_kl(
                 f"plots.reward_kl: points[{name!r}] must be two tensors of one shape, got "
                 f"{list(x.shape)} and {list(y.shape)}"
             )
-        _draw_point(axes, name, x, y, f"C{2 + i % 8}", (beta, spent, reward))
-    axes.set_xlabel("KL from the model (nats)")
-    axes.set_ylabel("mean reward")
-    axes.legend(fontsize="small")
+        _draw_point(axes, name, x, y, style(2 + i), (beta, spent, reward))
+        sizes.add(len(x))
+    axes.set_xlabel("KL from the model (nats per string)")
+    axes.set_ylabel("mean reward (in its own units)")
+    between = " to ".join(map(str, sorted({min(sizes), max(sizes)}))) if sizes else ""
+    title = f"crosses: 95 % bootstrap, {between} prompts" if sizes and max(sizes) > 1 else None
+    axes.legend(loc="lower right", fontsize="small", title=title, title_fontsize="small")
+    if best_of_n is not None:
+        _label_best_of_n(axes, pool, grid)
     return axes
 
 
@@ -105,28 +115,52 @@ def _per_prompt(name: str, value: Tensor) -> Tensor:
     return value if value.dim() == 1 else value.reshape(value.shape[0], -1).mean(1)
 
 
-def _draw_best_of_n(axes: Axes, pool: Tensor, n: Tensor | None) -> None:
-    size = pool.shape[-1]
-    if n is None:
-        n = 2.0 ** torch.arange(size.bit_length(), dtype=torch.float64)
-    grid = n.double().cpu()
-    rows = pool.reshape(-1, 1, size)
+def _grid(pool: Tensor) -> Tensor:
+    """Powers of two up to the size of the pool."""
+    return 2.0 ** torch.arange(pool.shape[-1].bit_length(), dtype=torch.float64)
+
+
+def _of_best_of_n(pool: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact KL and reward of the best of n, [G], averaged over prompts."""
+    rows = pool.reshape(-1, 1, pool.shape[-1])
     reward = (pmf(None, rows, grid).exp() * rows).sum(-1).mean(0)
-    exact, bound = kl(None, rows, grid).mean(0), kl_bound(grid)
-    axes.plot(exact, reward, color="C1", marker="o", markersize=4, label="best-of-n, exact KL")
-    axes.plot(bound, reward, color="C1", linestyle="--", linewidth=0.8)
-    hollow = {"facecolors": "none", "edgecolors": "C1"}
+    return kl(None, rows, grid).mean(0), reward
+
+
+def _draw_best_of_n(axes: Axes, pool: Tensor, grid: Tensor) -> None:
+    exact, reward = _of_best_of_n(pool, grid)
+    bound, orange = kl_bound(grid), COLOURS[1]
+    axes.plot(exact, reward, color=orange, marker="o", markersize=4, label="best-of-n, exact KL")
+    axes.plot(bound, reward, color=orange, linestyle="--", linewidth=0.8)
+    hollow = {"facecolors": "none", "edgecolors": orange}
     axes.scatter(bound, reward, s=16, label="best-of-n, bound", **hollow)  # type: ignore[arg-type]
-    for x, y, count in zip(exact.tolist(), reward.tolist(), grid.tolist(), strict=True):
-        axes.annotate(f"{count:g}", (x, y), (4, -9), textcoords="offset points", fontsize=7)
-    cap = math.log(size)
+    cap, size = math.log(pool.shape[-1]), pool.shape[-1]
     axes.axvline(cap, color="0.6", linewidth=0.8, linestyle="--")
-    axes.annotate(f"ln {size}", (cap, 0.02), (-3, 0), xycoords=("data", "axes fraction"),
-                  textcoords="offset points", ha="right", fontsize=7, color="0.4")  # fmt: skip
+    axes.annotate(
+        *(f"ln {size}", (cap, 0.98), (-3, 0)),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7,
+        color="0.4",
+    )
+
+
+def _label_best_of_n(axes: Axes, pool: Tensor, grid: Tensor) -> None:
+    """Write n beside each point, once everything else has its place."""
+    exact, reward = (field.tolist() for field in _of_best_of_n(pool, grid))
+    names = [f"n = {n:g}" if i == 0 else f"{n:g}" for i, n in enumerate(grid.tolist())]
+    label_points(axes, list(zip(exact, reward, names, strict=True)), fontsize=7)
 
 
 def _draw_point(
-    axes: Axes, name: str, x: Tensor, y: Tensor, color: str, curve: tuple[Tensor, Tensor, Tensor]
+    axes: Axes,
+    name: str,
+    x: Tensor,
+    y: Tensor,
+    look: Mapping[str, Any],
+    curve: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     at, height = float(x.mean()), float(y.mean())
     label = name
@@ -135,14 +169,14 @@ def _draw_point(
     if bool(inside.any()) and at <= float(spent[inside].max()):
         import numpy as np
 
-        best, slope = (float(np.interp(at, spent[inside], v[inside])) for v in (reward, beta))
-        axes.plot([at, at], [height, best], color=color, linewidth=0.8, linestyle=":")
-        label = f"{name}: {slope * (best - height):.2f} nats from the optimum"
+        best = float(np.interp(at, spent[inside], reward[inside]))
+        axes.plot([at, at], [height, best], color=look["color"], linewidth=0.8, linestyle=":")
+        label = f"{name}: {best - height:.3f} below the optimum"
     errors = []
     for values, mean in ((x, at), (y, height)):
         low, high = bootstrap_mean(values) if len(values) > 1 else (mean, mean)
         errors.append([[max(mean - low, 0.0)], [max(high - mean, 0.0)]])
     axes.errorbar(
-        *(at, height), xerr=errors[0], yerr=errors[1], color=color, marker="s", capsize=2,
-        markersize=5, linestyle="none", label=label
+        *(at, height), xerr=errors[0], yerr=errors[1], **look, capsize=2, markersize=5,
+        linestyle="none", label=label
     )  # fmt: skip

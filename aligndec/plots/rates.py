@@ -10,6 +10,7 @@ from torch import Tensor
 from aligndec.asymptotics import rate_function as cramer_rate
 from aligndec.best_of_n import Curve
 from aligndec.plots.axes import new_axes
+from aligndec.plots.style import COLOURS
 from aligndec.reference import tilted, uniform_like
 from aligndec.shared import rewards_and_law
 
@@ -44,7 +45,8 @@ def reward_curve(
     """
     axes = new_axes() if axes is None else axes
     grid = n.double().cpu()
-    for name, item, color in (("selected by", curve, "C1"), ("evaluated by", gold, "C2")):
+    both = (("selected by", curve, COLOURS[1]), ("evaluated by", gold, COLOURS[2]))
+    for name, item, color in both:
         if item is None:
             continue
         if item.mean.shape != grid.shape:
@@ -59,11 +61,11 @@ def reward_curve(
             axes.fill_between(grid, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
     if gold is not None:
         best = int(gold.mean.argmax())
-        axes.axvline(float(grid[best]), color="C2", linewidth=0.8, linestyle="--")
-        axes.legend(fontsize="small")
+        axes.axvline(float(grid[best]), color=COLOURS[2], linewidth=0.8, linestyle="--")
+        axes.legend(fontsize="small", title="bands: 95 %", title_fontsize="small")
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("n")
-    axes.set_ylabel("mean reward of best-of-n")
+    axes.set_xlabel("n (draws per prompt)")
+    axes.set_ylabel("mean reward of best-of-n (in its own units)")
     return axes
 
 
@@ -98,9 +100,9 @@ def rate_function(
     slope = torch.tensor(beta, dtype=torch.float64, device=rewards.device)
     usual = tilted(log_law, rewards.detach().double(), slope).reward.item()
     axes = new_axes() if axes is None else axes
-    axes.plot(t, rate, color="C0")
-    axes.plot([usual], [0.0], color="C0", marker="o", linestyle="none")
+    axes.plot(t, rate, color=COLOURS[0])
+    axes.plot([usual], [0.0], color=COLOURS[0], marker="o", linestyle="none")
     axes.annotate("E r", (usual, 0.0), (4, 4), textcoords="offset points", fontsize="small")
-    axes.set_xlabel("mean reward per token t")
-    axes.set_ylabel("J(t), nats per token")
+    axes.set_xlabel("mean reward per token, t (units of the reward)")
+    axes.set_ylabel("rate J(t) (nats per token)")
     return axes

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec.plots.axes import new_axes
+from aligndec.plots.style import style
 from aligndec.tradeoff import series
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def tradeoff(
         Integer [N]: label of the scheme of each row. None: one scheme.
     styles : sequence of mappings, optional
         One per scheme, labels ascending: keyword arguments of `Axes.scatter` such as color, marker
-        and label, for its cloud and its centre. Default: the colours of the property cycle.
+        and label, for its cloud and its centre. Default: colours and markers that are told apart
+        by everyone. Centres are hollow, so that they hide nothing.
     slope : float, optional
         Draw a line of this slope through the mean of the centres: strings of equal log p₊ lie on
         lines of slope −β.
@@ -56,20 +58,36 @@ def tradeoff(
         raise ValueError(f"tradeoff: scheme must be [{len(x)}], got {list(label.shape)}")
     present = torch.unique(label).tolist()
     if styles is None:
-        styles = [{"color": f"C{i % 10}"} for i in range(len(present))]
+        styles = [style(i) for i in range(len(present))]
     if len(styles) != len(present):
         raise ValueError(f"tradeoff: styles must be {len(present)} mappings, got {len(styles)}")
     axes = new_axes() if axes is None else axes
     centres = []
-    for number, style in zip(present, styles, strict=True):
+    for number, look in zip(present, styles, strict=True):
         rows = label == number
-        cloud = {**style, "label": None}
+        cloud = {**look, "label": None}
         axes.scatter(x[rows], y[rows], **cloud, s=4, alpha=0.25, linewidths=0, rasterized=True)
         centres.append((float(x[rows].mean()), float(y[rows].mean())))
-        axes.scatter(*centres[-1], **style, s=42, edgecolors="black", linewidths=0.6, zorder=3)
+        _draw_centre(axes, centres[-1], dict(look))
     if slope is not None:
         across, up = torch.tensor(centres).mean(0).tolist()
         axes.axline((across, up), slope=slope, color="0.5", linestyle="--", linewidth=1)
     axes.set_xlabel("log prior (nats)")
-    axes.set_ylabel("reward")
+    axes.set_ylabel("reward (in its own units)")
     return axes
+
+
+def _draw_centre(axes: Axes, at: tuple[float, float], look: dict[str, Any]) -> None:
+    from matplotlib.patheffects import withStroke
+
+    color = look.pop("color", None)
+    axes.scatter(
+        *at,
+        **look,
+        s=60,
+        facecolors="none",
+        edgecolors="black" if color is None else color,
+        linewidths=1.6,
+        zorder=3,
+        path_effects=[withStroke(linewidth=3.2, foreground="white")],
+    )

@@ -36,7 +36,13 @@ class Judge(NamedTuple):
         return RewardCalls(self.name, "reward", self.reward)(prompts, completions)
 
 
-def load_reward(name: str, tokenizer: Any, *, argument: str = "--reward") -> Judge:
+def load_reward(
+    name: str,
+    tokenizer: Any,
+    *,
+    argument: str = "--reward",
+    sentiment: Callable[[], Callable[[list[str]], list[float]]] | None = None,
+) -> Judge:
     """Prepare a reward of the strings of a language model with this tokenizer.
 
     Parameters
@@ -51,6 +57,8 @@ def load_reward(name: str, tokenizer: Any, *, argument: str = "--reward") -> Jud
         Of the language model, with `batch_decode`.
     argument : str
         What errors call the name.
+    sentiment : callable, optional
+        Gives the function of texts behind "vader"; default `vader`.
 
     Raises
     ------
@@ -61,7 +69,9 @@ def load_reward(name: str, tokenizer: Any, *, argument: str = "--reward") -> Jud
     """
     if name == VADER:
         settings = {VADER: importlib.metadata.version("vaderSentiment") if _has_vader() else ""}
-        return Judge("VADER compound sentiment", settings, TextReward(vader(), tokenizer))
+        return Judge(
+            "VADER compound sentiment", settings, TextReward((sentiment or vader)(), tokenizer)
+        )
     if _FUNCTION.fullmatch(name) and not Path(name).exists():
         function = imported(argument, name)
         return Judge(name, {"function": name}, TextReward(function, tokenizer))

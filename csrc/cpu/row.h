@@ -49,6 +49,32 @@ struct Row {
     if (in.mask.bits) return Simd::allow_bits(x, in.mask.bits, id);
     return x;
   }
+
+  // Calls body(x) with the 64 logits of a block where they lie, or written out: what there is to
+  // ask about a block (its end, an edit, a mask) is asked once, not for every vector. `body` must
+  // be inlined: its sums live in registers.
+  template <class Body>
+  void visit(int64_t block, const Body& body) const {
+    float out[kBlock];
+    if constexpr (std::is_same_v<T, float>) {
+      body(found(block, out));
+    } else if (plain || !(in.mask.flags || in.mask.bits || in.edited[block])) {
+      body(block == whole ? tail : in.x + block * kBlock);
+    } else {
+      body(found(block, out));
+    }
+  }
+
+ private:
+  const float* found(int64_t block, float* out) const {
+    if (in.edited && in.edited[block]) return in.edited[block];
+    if constexpr (std::is_same_v<T, float>) {
+      if (block == whole) return tail;
+      if (plain || !(in.mask.flags || in.mask.bits)) return in.x + block * kBlock;
+    }
+    for (int64_t v = 0; v < kBlock; v += Simd::kLanes) Simd::store(out + v, lanes(block, v));
+    return out;
+  }
 };
 
 template <class T>

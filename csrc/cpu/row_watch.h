@@ -30,24 +30,26 @@ void watch_row(const RowInput<T>& in, Workspace& ws, const core::Rule& rule, con
     int64_t inside_lanes = 0;
     for (int64_t b = chunk; b < end; ++b) {
       Simd::F square = Simd::set(0.0f);
-      for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
-        const Simd::F x = row.lanes(b, v);
-        const auto within = [x](Simd::F from, Simd::F to) {
-          return kTwoSided ? Simd::between(x, from, to) : Simd::at_least(x, from);
-        };
-        const auto inner = within(inner_low, inner_high), outer = within(low, high);
-        inside_lanes += __builtin_popcount(Simd::lanes(inner));
-        Simd::F weight;
-        if constexpr (kScaled) {
-          if constexpr (kBase) base.template add<true>(weighing.gap<false>(x));
-          weight = scaled.template add_watched<true>(weighing.gap<true>(x), inside, inner);
-        } else {
-          weight = base.template add_watched<kWatched == Watched::kEntropy>(weighing.gap<false>(x),
-                                                                            inside, inner);
+      row.visit(b, [&](const auto* logits) __attribute__((always_inline)) {
+        for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
+          const Simd::F x = Simd::load(logits + v);
+          const auto within = [x](Simd::F from, Simd::F to) {
+            return kTwoSided ? Simd::between(x, from, to) : Simd::at_least(x, from);
+          };
+          const auto inner = within(inner_low, inner_high), outer = within(low, high);
+          inside_lanes += __builtin_popcount(Simd::lanes(inner));
+          Simd::F weight;
+          if constexpr (kScaled) {
+            if constexpr (kBase) base.template add<true>(weighing.gap<false>(x));
+            weight = scaled.template add_watched<true>(weighing.gap<true>(x), inside, inner);
+          } else {
+            weight = base.template add_watched<kWatched == Watched::kEntropy>(
+                weighing.gap<false>(x), inside, inner);
+          }
+          if constexpr (kWatched == Watched::kSquares) square = Simd::fma(weight, weight, square);
+          size += Simd::compress(ws.band_x + size, x, Simd::but_not(outer, inner));
         }
-        if constexpr (kWatched == Watched::kSquares) square = Simd::fma(weight, weight, square);
-        size += Simd::compress(ws.band_x + size, x, Simd::but_not(outer, inner));
-      }
+      });
       if constexpr (kWatched == Watched::kSquares)
         ws.squares += static_cast<double>(Simd::reduce_add(square));
     }

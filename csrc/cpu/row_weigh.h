@@ -19,15 +19,18 @@ void weigh_blocks(const Row<T>& row, Workspace& ws, const core::Scale& scale, do
       added += kBlock;
       if constexpr (kBase) row.prefetch_next(b);
       Simd::F square = Simd::set(0.0f);
-      for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
-        const Simd::F x = row.lanes(b, v);
-        Simd::F weight;
-        if constexpr (kBase) weight = base_sum.add<true>(weighing.gap<false>(x));
-        if constexpr (kScaled) weight = scaled_sum.add<kScaledEntropy>(weighing.gap<true>(x));
-        if constexpr (kSquares) square = Simd::fma(weight, weight, square);
-        if constexpr (kCollect)
-          collected += Simd::compress(ws.list_x + collected, x, Simd::at_least(x, floor));
-      }
+      row.visit(b, [&](const auto* logits) __attribute__((always_inline)) {
+        for (int64_t v = 0; v < kBlock; v += Simd::kLanes) {
+          const Simd::F x = Simd::load(logits + v);
+          Simd::F weight;
+          if constexpr (kBase) weight = base_sum.template add<true>(weighing.gap<false>(x));
+          if constexpr (kScaled)
+            weight = scaled_sum.template add<kScaledEntropy>(weighing.gap<true>(x));
+          if constexpr (kSquares) square = Simd::fma(weight, weight, square);
+          if constexpr (kCollect)
+            collected += Simd::compress(ws.list_x + collected, x, Simd::at_least(x, floor));
+        }
+      });
       if constexpr (kSquares) squares += static_cast<double>(Simd::reduce_add(square));
     }
     const int64_t at = chunk / (kChunk / kBlock);

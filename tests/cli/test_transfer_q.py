@@ -97,3 +97,11 @@ def test_the_budget() -> None:
     assert (QUICK.strings, QUICK.block) == (24, 3)
     best = METHODS["BestOfN"].kl(None, QUICK)
     assert best == pytest.approx(math.log(24) - 23 / 24)
+
+
+@pytest.mark.parametrize("kind", ["pdf", "svg"])
+def test_figures_in_other_formats(kind: str, tmp_path: Path) -> None:
+    out = run("--quick", "--method", "Args", "--format", kind, "--out", tmp_path)
+    assert out.exit_code == 0, out.output
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["args.parquet", f"reward-kl.{kind}", "summary.json"]

@@ -107,7 +107,7 @@ def _table(title: str, headings: tuple[str, ...]) -> Table:
     return table
 
 
-def write(results: list[Result], prompts: list[str], out: Path) -> list[Path]:
+def write(results: list[Result], prompts: list[str], out: Path, figures: str = "png") -> list[Path]:
     """Write the records of each adaptor, all strings with their text, and the plot."""
     import pyarrow as pa
 
@@ -123,7 +123,7 @@ def write(results: list[Result], prompts: list[str], out: Path) -> list[Path]:
         + [(name, pa.float64()) for name in ("log_p", "log_q", "log_z", "log_kept", "kl")]
     )
     write_table(pa.Table.from_pylist(_rows(results, prompts), schema=schema), path)
-    plots = [out / "log_p_against_kl.png", out / "log_weight.png"]
+    plots = [out / f"{name}.{figures}" for name in ("log_p_against_kl", "log_weight")]
     plot_log_p_against_kl(results, plots[0])
     plot_chains(results, plots[1])
     return [*paths, path, *plots]

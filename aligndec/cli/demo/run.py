@@ -36,6 +36,7 @@ def run_demo(
     seed: int,
     timing_tokens: int,
     method: str | None = None,
+    figures: str = "png",
 ) -> None:
     """Run the demo and write its records under `out`."""
     one_of("--adaptor", names, ADAPTORS)
@@ -102,7 +103,7 @@ def run_demo(
     if untimed:
         console.print(f"Not timed, the machine is too busy: {', '.join(untimed)}.", style="yellow")
     extra = [path for strings in whole for path in strings.save(str(method), out)]
-    for path in [*report.write(results, prompts, out), *extra]:
+    for path in [*report.write(results, prompts, out, figures), *extra]:
         console.print(f"wrote {path}", soft_wrap=True)
     console.print(f"done in {time.perf_counter() - start:.0f} s")
 

@@ -36,7 +36,7 @@ class Run(NamedTuple):
     reward: Tensor
 
 
-def run_frontier(records: list[Path], *, base: str | None, out: Path) -> None:
+def run_frontier(records: list[Path], *, base: str | None, out: Path, figures: str = "png") -> None:
     """Read the records, print the table and write it and the plot under `out`."""
     prepare_folder(out)
     runs = _read(records)
@@ -58,8 +58,11 @@ def run_frontier(records: list[Path], *, base: str | None, out: Path) -> None:
     betas = torch.logspace(-2, 3.5, _GRID, dtype=torch.float64) / (spread if spread > 0 else 1.0)
     frontier = tilting.reward_kl_frontier(None, pool, beta=torch.cat([betas.new_zeros(1), betas]))
     axes = plots.reward_kl(frontier, points=runs, best_of_n=pool, n=grid)
-    axes.figure.savefig(out / "frontier.png", dpi=130)  # type: ignore[union-attr]
-    console.print(f"wrote {out / 'frontier.png'}", soft_wrap=True)
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.set_size_inches(7.5, 5)
+        plots.save(figure, out / f"frontier.{figures}")
+    console.print(f"wrote {out / f'frontier.{figures}'}", soft_wrap=True)
 
 
 def _read(records: list[Path]) -> dict[str, Run]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aligndec.cli.console import CliError, fail
-from aligndec.cli.options import Model, PromptsFile
+from aligndec.cli.options import Format, Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 
 __all__ = ["tradeoff"]
@@ -78,6 +78,7 @@ def tradeoff(
     quick: Annotated[
         bool, typer.Option("--quick", help="A small run of everything, on three prompts.")
     ] = False,
+    figures: Format = "png",
     from_runs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -107,6 +108,7 @@ def tradeoff(
                 corpus_size=corpus_size or usual.corpus_size,
                 seed=seed,
                 out=out,
+                figures=figures,
             )
         except CliError as error:
             fail("tradeoff", error)
@@ -130,6 +132,7 @@ def tradeoff(
             n_prompts=usual.n_prompts,
             reward=reward,
             out=out,
+            figures=figures,
         )
     except CliError as error:
         fail("tradeoff", error)

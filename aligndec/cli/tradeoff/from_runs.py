@@ -23,7 +23,14 @@ _FIELDS = ("log_p", "log_z", "length", "status")
 
 
 def study_runs(
-    folders: list[Path], *, beta: float, n_corpora: int, corpus_size: int, seed: int, out: Path
+    folders: list[Path],
+    *,
+    beta: float,
+    n_corpora: int,
+    corpus_size: int,
+    seed: int,
+    out: Path,
+    figures: str = "png",
 ) -> None:
     """Read the runs and write the tables and figures of the study under `out`."""
     start = time.perf_counter()
@@ -71,7 +78,7 @@ def study_runs(
         "runs": {name: run.digest for name, run in zip(names, runs, strict=True)},
         "version": __version__,
     }
-    written = study_report.write(found, results, out)
+    written = study_report.write(found, results, out, figures)
     study_report.show(results)
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)

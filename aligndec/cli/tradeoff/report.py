@@ -31,7 +31,9 @@ _TYPICAL = "Corpora of the aligned law itself, conditioned on being typical"
 _WORDS = {"none": "sums", "per_token": "per token", "length": "length held fixed"}
 
 
-def write(found: list[StudiedScheme], results: dict[str, Any], out: Path) -> list[Path]:
+def write(
+    found: list[StudiedScheme], results: dict[str, Any], out: Path, figures: str = "png"
+) -> list[Path]:
     """Write everything that is computed from the parts; each file appears complete."""
     with replacing(out / "results.json") as partial:
         partial.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -42,7 +44,7 @@ def write(found: list[StudiedScheme], results: dict[str, Any], out: Path) -> lis
     with replacing(out / "report.md") as partial:
         partial.write_text(markdown(results), "utf-8")
     names = ("results.json", "schemes.csv", "report.md")
-    return [*(out / name for name in names), *draw(found, results, out)]
+    return [*(out / name for name in names), *draw(found, results, out, figures)]
 
 
 def show(results: dict[str, Any]) -> None:

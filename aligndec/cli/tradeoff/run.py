@@ -59,6 +59,7 @@ def run_tradeoff(
     n_prompts: int | None,
     reward: str,
     out: Path,
+    figures: str = "png",
 ) -> None:
     """Run or continue a study and write its tables and figures under `out`."""
     one_of("--adaptor", settings.families, ALL_FAMILIES)
@@ -90,13 +91,12 @@ def run_tradeoff(
                 "reward": judge.name,
                 "version": __version__,
             }
-            written = study_report.write(found, results, out)
+            written = study_report.write(found, results, out, figures)
     except RewardError as error:
         raise CliError(str(error)) from error
     except OSError as error:
-        raise CliError(
-            f"--out must be a folder that can be written, got {out} ({error})"
-        ) from error
+        said = f"--out must be a folder that can be written, got {out} ({error})"
+        raise CliError(said) from error
     study_report.show(results)
     for path in written:
         console.print(f"wrote {path}", soft_wrap=True)

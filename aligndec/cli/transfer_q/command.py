@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aligndec.cli.console import CliError, fail
-from aligndec.cli.options import Model, PromptsFile
+from aligndec.cli.options import Format, Model, PromptsFile
 from aligndec.cli.transfer_q.methods import FULL, METHODS, QUICK, Settings
 
 __all__ = ["transfer_q"]
@@ -59,6 +59,7 @@ def transfer_q(
     draws: Annotated[int, typer.Option(min=1, help="Strings per prompt and method.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="A small run of everything.")] = False,
+    figures: Format = "png",
 ) -> None:
     """Decode with a reward by Transfer Q* and what it is compared with, at equal budget."""
     from aligndec.cli.transfer_q.run import run_transfer_q
@@ -81,6 +82,7 @@ def transfer_q(
             prompts_file=prompts,
             reward=reward,
             out=out,
+            figures=figures,
         )
     except CliError as error:
         fail("transfer-q", error)

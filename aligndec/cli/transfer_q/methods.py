@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from aligndec import best_of_n
 from aligndec import transfer_q as tq
 
@@ -41,24 +43,27 @@ QUICK = Settings(k=4, rollout_tokens=6, max_new_tokens=12)
 
 
 class Method(NamedTuple):
-    """How a method is built, and its KL from the model per string."""
+    """How a method is built, what the KL of a string is at most, and what figures call it.
+
+    `kl` gives a number per string, [N], or one that is the same for all.
+    """
 
     build: Callable[[Any, Any, Settings], Any]
-    kl: Callable[[tq.TransferQGeneration, Settings], float]
+    kl: Callable[[tq.TransferQGeneration, Settings], Tensor | float]
+    title: str
 
 
-def _along(out: tq.TransferQGeneration, settings: Settings) -> float:
+def _along(out: tq.TransferQGeneration, settings: Settings) -> Tensor:
     # The KL on the candidates plus what lies outside of them, along the strings.
-    return float((out.kl - out.log_kept).mean())
+    return out.kl - out.log_kept
 
 
 def _best(out: tq.TransferQGeneration, settings: Settings) -> float:
     return _bound(settings)
 
 
-def _blocks(out: tq.TransferQGeneration, settings: Settings) -> float:
-    decisions = (out.length.double() / settings.block).ceil()
-    return float(decisions.mean()) * _bound(settings)
+def _blocks(out: tq.TransferQGeneration, settings: Settings) -> Tensor:
+    return (out.length.double() / settings.block).ceil() * _bound(settings)
 
 
 def _bound(settings: Settings) -> float:
@@ -81,24 +86,29 @@ def _soft(model: Any, reward: Any, s: Settings) -> Any:
 
 
 METHODS: dict[str, Method] = {
-    "sampling": Method(_transfer(gate_entropy=math.inf), _along),
-    "TransferQ direct": Method(_transfer(), _along),
-    "TransferQ soft": Method(_soft, _along),
+    "sampling": Method(_transfer(gate_entropy=math.inf), _along, "plain sampling"),
+    "TransferQ direct": Method(_transfer(), _along, "Transfer Q* direct"),
+    "TransferQ soft": Method(_soft, _along, "Transfer Q* soft"),
     "ControlledDecoding": Method(
         lambda model, reward, s: tq.ControlledDecoding(
             model, reward, k=s.k, alpha=s.alpha, rollout_tokens=s.rollout_tokens
         ),
         _along,
+        "controlled decoding",
     ),
     "Args": Method(
         lambda model, reward, s: tq.Args(model, reward, k=s.k, alpha=s.alpha, select="sample"),
         _along,
+        "ARGS, sampled",
     ),
-    "BestOfN": Method(lambda model, reward, s: tq.BestOfN(model, reward, n=s.strings), _best),
+    "BestOfN": Method(
+        lambda model, reward, s: tq.BestOfN(model, reward, n=s.strings), _best, "best of n"
+    ),
     "BlockwiseBestOfN": Method(
         lambda model, reward, s: tq.BlockwiseBestOfN(
             model, reward, n=s.strings, block_size=s.block
         ),
         _blocks,
+        "best of n, by blocks",
     ),
 }

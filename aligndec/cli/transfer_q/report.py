@@ -5,25 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from rich.table import Table
+from torch import Tensor
 
+from aligndec import tilting
 from aligndec.cli.console import console
+from aligndec.plots import save, style
 from aligndec.transfer_q import TransferQGeneration
 
 __all__ = ["Result", "diversity", "show", "write"]
 
+_GRID = 120
+
 
 class Result(NamedTuple):
-    """What one method did: its strings, texts, KL from the model per string, seconds."""
+    """What one method did: its strings, texts, KL from the model of each at most, seconds."""
 
     name: str
+    title: str
     generation: TransferQGeneration
     texts: list[str]
-    kl: float
+    kl: Tensor
     seconds: float
 
     def summary(self) -> dict[str, Any]:
@@ -35,7 +41,7 @@ class Result(NamedTuple):
             "method": self.name,
             "reward": float(g.reward.mean()),
             "reward_standard_error": spread / strings**0.5,
-            "kl": self.kl,
+            "kl": float(self.kl.mean()),
             "diversity": sum(map(diversity, g.completions())) / strings,
             "seconds": self.seconds,
             "model_forwards": g.model_forwards,
@@ -79,9 +85,18 @@ def show(results: Sequence[Result]) -> None:
 
 
 def write(
-    results: Sequence[Result], prompts: list[str], settings: Any, judge: Any, out: Path
+    results: Sequence[Result],
+    prompts: list[str],
+    settings: Any,
+    judge: Any,
+    pool: Tensor,
+    out: Path,
+    figures: str = "png",
 ) -> list[Path]:
-    """Write records, table and plot; return the files."""
+    """Write records, table and plot; return the files.
+
+    `pool` float64 [P, M]: rewards of the model's own strings, of which the optimum is drawn.
+    """
     paths = []
     for result in results:
         stem = result.name.lower().replace(" ", "-")
@@ -95,22 +110,36 @@ def write(
     }
     paths.append(out / "summary.json")
     paths[-1].write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
-    paths.append(out / "reward-kl.png")
-    _plot(results, judge.name, paths[-1])
+    paths.append(out / f"reward-kl.{figures}")
+    _plot(results, judge.name, pool, paths[-1])
     return paths
 
 
-def _plot(results: Sequence[Result], reward: str, path: Path) -> None:
+def _plot(results: Sequence[Result], reward: str, pool: Tensor, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    for marker, result in zip(cycle("os^Dv<>"), results, strict=False):
-        row = result.summary()
-        error = row["reward_standard_error"]
-        axes.errorbar(*(row["kl"], row["reward"], error), fmt=marker, capsize=2, label=result.name)
+    spread = max(float(pool.std()), 1e-9)
+    betas = torch.logspace(-2, 3.5, _GRID, dtype=torch.float64) / spread
+    best = tilting.reward_kl_frontier(None, pool, beta=torch.cat([betas.new_zeros(1), betas]))
+    label = f"optimum of {pool.shape[1]} strings of the model"
+    axes.plot(best.kl.mean(0), best.reward.mean(0), color="0.4", label=label)
+    for i, result in enumerate(results):
+        (x, across), (y, up) = _mean(result.kl), _mean(result.generation.reward)
+        look = {**style(i), "linestyle": "none", "label": result.title}
+        axes.errorbar(x, y, xerr=across, yerr=up, capsize=2, **look)
     axes.margins(0.08)
-    figure.legend(loc="outside right center", frameon=False)  # names beside points would collide
+    # Names beside points would collide.
+    strings = len(results[0].generation)
+    title = f"bars: ± 1 standard error, {strings} strings"
+    figure.legend(loc="outside right center", frameon=False, title=title)
     axes.set_xlabel("KL from the model, at most (nats per string)")
-    axes.set_ylabel(reward)
-    figure.savefig(path, dpi=150)
+    axes.set_ylabel(f"mean reward ({reward})")
+    save(figure, path)
+
+
+def _mean(values: Tensor) -> tuple[float, float]:
+    """Mean and standard error of values [N]."""
+    n = len(values)
+    return float(values.mean()), float(values.std()) / n**0.5 if n > 1 else 0.0

@@ -6,6 +6,9 @@ import math
 import time
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from aligndec.cli import model_store
 from aligndec.cli.console import CliError, console, one_of
 from aligndec.cli.folders import prepare_folder
@@ -15,8 +18,11 @@ from aligndec.cli.toy_model import toy_model
 from aligndec.cli.transfer_q import report
 from aligndec.cli.transfer_q.methods import METHODS, Settings
 from aligndec.errors import RewardError
+from aligndec.generation import generate
 
 __all__ = ["run_transfer_q"]
+
+_POOL = 64
 
 
 def run_transfer_q(
@@ -27,6 +33,7 @@ def run_transfer_q(
     prompts_file: Path | None,
     reward: str,
     out: Path,
+    figures: str = "png",
 ) -> None:
     """Run the methods and write their records, the table and the plot under `out`."""
     one_of("--method", names, METHODS)
@@ -49,10 +56,11 @@ def run_transfer_q(
     )
     try:
         results = [_decoded(name, loaded, judge, ids, settings) for name in dict.fromkeys(names)]
+        pool = _pool(loaded, judge, ids, settings)
     except RewardError as error:
         raise CliError(str(error)) from error
     report.show(results)
-    for path in report.write(results, prompts, settings, judge, out):
+    for path in report.write(results, prompts, settings, judge, pool, out, figures):
         console.print(f"wrote {path}", soft_wrap=True)
     console.print(f"done in {time.perf_counter() - start:.0f} s")
 
@@ -78,7 +86,21 @@ def _decoded(
     seconds = time.perf_counter() - begin
     console.print(f"{name}: {seconds:.0f} s")
     texts = loaded.tokenizer.batch_decode(generation.completions(), skip_special_tokens=True)
-    return report.Result(name, generation, texts, method.kl(generation, settings), seconds)
+    kl = torch.as_tensor(method.kl(generation, settings)).expand_as(generation.log_p)
+    return report.Result(name, method.title, generation, texts, kl, seconds)
+
+
+def _pool(
+    loaded: model_store.LoadedModel, judge: Judge, ids: list[list[int]], settings: Settings
+) -> Tensor:
+    """Return rewards [P, M] of the model's own strings: what no method has to pass."""
+    drawn = generate(
+        *(loaded.model, ids),
+        max_new_tokens=settings.max_new_tokens,
+        num_return_sequences=_POOL,
+        seed=settings.seed,
+    )
+    return judge.score(drawn.prompts(), drawn.completions()).double().view(len(ids), _POOL)
 
 
 def _load(model: str | None) -> model_store.LoadedModel:
