@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aligndec.generation.generate import generate
 from aligndec.generation.processors import penalties_of
+from aligndec.shared import plain_arguments
 from aligndec.step import Adaptor, Penalties
 
 __all__ = ["custom_generate"]
@@ -26,6 +27,7 @@ _TRANSLATED = tuple(
 )
 
 
+@plain_arguments
 def custom_generate(
     adaptor: Adaptor | None = None, *, seed: int | None = None
 ) -> Callable[..., Any]:

@@ -17,12 +17,13 @@ from aligndec.generation.result import Generation, sequence_id
 from aligndec.generation.stops import as_strings, stops
 from aligndec.generation.text import read_prompts
 from aligndec.models import StepLM, as_step_lm, narrowed
-from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar, whole
+from aligndec.shared import at_least, at_least_if_given, plain_arguments, run_seed, token_bar, whole
 from aligndec.step import Adaptor, Penalties
 
 __all__ = ["generate"]
 
 
+@plain_arguments
 @torch.no_grad()
 def generate(
     model: Any,

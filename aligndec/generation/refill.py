@@ -14,7 +14,7 @@ from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.records import Records
 from aligndec.generation.result import Generation, sequence_id
 from aligndec.models import StepLM, as_step_lm
-from aligndec.shared import at_least
+from aligndec.shared import at_least, plain_arguments
 from aligndec.step import SUMS, Adaptor, SequenceState, pack, sample, score
 
 __all__ = ["JOIN_AT", "generate_refilled"]
@@ -55,6 +55,7 @@ class _Running:
         )
 
 
+@plain_arguments
 @torch.no_grad()
 def generate_refilled(
     model: Any,

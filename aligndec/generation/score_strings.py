@@ -13,7 +13,7 @@ from aligndec.generation.prompts import Prompts, as_prompts, trim
 from aligndec.generation.scores import StringScores
 from aligndec.generation.text import completion_ids, read_prompts
 from aligndec.models import StepLM, as_step_lm, narrowed
-from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed
+from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed, plain_arguments
 from aligndec.step import Adaptor, KeptSets
 
 __all__ = ["feed_known", "score_strings"]
@@ -25,6 +25,7 @@ BLOCK_BYTES, MAX_BLOCK = 1 << 25, 32
 _SEVERITY, _OF_SEVERITY = torch.tensor([0, 4, 3, 1, 0, 2]), torch.tensor([0, 3, 5, 2, 1])
 
 
+@plain_arguments
 @torch.no_grad()
 def score_strings(
     model: Any,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from aligndec.models.hf import HFCausalLM
-from aligndec.shared import token_ids
+from aligndec.shared import plain_arguments, token_ids
 
 __all__ = ["FunctionLM", "StepLM", "as_step_lm"]
 
@@ -118,6 +118,7 @@ class FunctionLM:
         Where `fn` wants its ids.
     """
 
+    @plain_arguments
     def __init__(
         self,
         fn: Callable[[Tensor, Tensor], Tensor],
@@ -166,7 +167,7 @@ class FunctionLM:
 
     def _logits(self, state: _Prefix) -> Tensor:
         ids, mask = state.ids[:, : state.length], state.mask[:, : state.length]
-        logits = self.fn(ids, mask)
+        logits = self.fn(ids.clone(), mask.clone())  # its arguments are its own to change
         if logits.shape != (ids.shape[0], self.vocab_size):
             raise ValueError(
                 f"FunctionLM: fn must return logits [B, V] = [{ids.shape[0]}, {self.vocab_size}], "

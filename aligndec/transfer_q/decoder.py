@@ -19,7 +19,7 @@ from aligndec.generation import (
 )
 from aligndec.models import Counted, as_step_lm, narrowed
 from aligndec.rewards import Reward, RewardCalls
-from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar
+from aligndec.shared import at_least, at_least_if_given, plain_arguments, run_seed, token_bar
 from aligndec.transfer_q.cursor import Cursor
 from aligndec.transfer_q.live import Live
 from aligndec.transfer_q.loop import Run, decode
@@ -52,6 +52,7 @@ class RewardDecoder:
     `model` and `sft` are StepLMs or transformers models over the same token ids.
     """
 
+    @plain_arguments
     def __init__(
         self,
         model: Any,
@@ -87,6 +88,7 @@ class RewardDecoder:
     def _name(self) -> str:
         return type(self).__name__
 
+    @plain_arguments
     @torch.no_grad()
     def generate(
         self,
