@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.decode import COMPACT_AT
+from aligndec.generation.lengths import check_lengths
 from aligndec.generation.prepare import Prepared, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.records import Records
@@ -95,6 +96,7 @@ def generate_refilled(
         eos_token_id=None,
         pad_token_id=None,
     )
+    check_lengths("generate_refilled", given.lm, given.mask, max_new_tokens, "max_new_tokens")
     queue = _Queue(given, num_return_sequences)
     models = [given.lm] + ([] if reference is None else [as_step_lm(reference)])
     names = SUMS if reference is None else (*SUMS, "log_p_ref")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.laws import Laws, laws
+from aligndec.generation.lengths import check_lengths
 from aligndec.generation.prompts import Prompts, as_prompts, trim
 from aligndec.generation.scores import StringScores
 from aligndec.generation.text import completion_ids, read_prompts
@@ -94,6 +95,10 @@ def score_strings(
         name = f"score_strings: completions[{i}]"
         texts.append(in_vocabulary(name, integers(name, completion), lm.vocab_size))
     length = torch.tensor([len(text) for text in texts], dtype=torch.int64)
+    for i, text in enumerate(texts):
+        check_lengths(
+            "score_strings", lm, mask[i : i + 1], len(text), f"length of completions[{i}]"
+        )
     told = laws(chosen, kept, xtc_coin, length)
     # Longest first: the rows that are still running are always the first ones of their batch.
     order = torch.argsort(length, descending=True, stable=True)

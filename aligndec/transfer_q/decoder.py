@@ -11,6 +11,7 @@ from torch import Tensor
 from aligndec.generation import (
     Prepared,
     Prompts,
+    check_lengths,
     groups,
     prepare,
     read_prompts,
@@ -172,6 +173,10 @@ class RewardDecoder:
             pad_token_id=asked.pad_token_id,
         )
         ids, mask = given.ids, given.mask
+        for lm in (given.lm, self.sft):
+            ahead = self.options.look_ahead
+            what = "max_new_tokens + rollout_tokens" if ahead else "max_new_tokens"
+            check_lengths(name, lm, mask, asked.max_new_tokens + ahead, what)
         prompt_index = torch.arange(len(ids)).repeat_interleave(draws)
         draw = torch.arange(draws).repeat(len(ids))
         sequence_ids = sequence_id(given.names[prompt_index], draw)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aligndec.models.hf.by_length import ByLength
 from aligndec.models.hf.checks import check_filled, check_kinds, checked_model
 
 __all__ = ["HFCausalLM"]
@@ -49,13 +51,19 @@ class HFCausalLM:
 
     def __init__(self, model: Any) -> None:
         from aligndec.models.hf import compat as compat
+        from aligndec.models.hf import positions
 
         head, self._accepts, self._cache_name = checked_model(model)
         self.model = model
-        self.vocab_size = int(head.weight.shape[0])
+        self._device = compat.device_of(model)
+        self._moves = self._device == model.device  # no hook stands between ids and weights
+        text = model.config.get_text_config(decoder=True)
+        self.vocab_size = compat.outputs(head) or int(text.vocab_size)
         self.eos_token_id = self._special("eos")
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
-        self._first_position = compat.first_position(model)
+        self._first_position = positions.first_position(model)
+        self.max_positions = positions.max_positions(model)
+        self._growing = compat.own_layers_fit(model)
         # An unsupported kind is refused here, not at the first select.
         layers = self._new_cache().layers
         self._has_states = any(map(compat.has_states, layers))
@@ -63,11 +71,18 @@ class HFCausalLM:
         self._own_layers = all(type(layer).__name__ == "GrowingLayer" for layer in layers)
         if self._own_layers:
             self.join = self._join
+        scale = positions.scale_of_length(model)
+        if scale is not None:
+            fresh = partial(positions.forgets_scale, model)
+            parts = ByLength(self, scale, fresh, at_once=not self._has_states)
+            self.prefill, self.step = parts.prefill, parts.step  # type: ignore[method-assign]
+            self.select, self.extend = parts.select, parts.extend  # type: ignore[method-assign]
+            vars(self).pop("join", None)
 
     @property
     def device(self) -> torch.device:
         """Where the model wants its ids."""
-        return self.model.device  # type: ignore[no-any-return]
+        return self.model.device if self._moves else self._device
 
     def prefill(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, _HFState]:
         """Run the prompts; only the last position's logits are formed."""
@@ -80,6 +95,9 @@ class HFCausalLM:
             state.position = position[:, -1:] + 1
             positions = position + self._first_position
             extra = {"attention_mask": state.mask, "position_ids": positions}
+        elif self._first_position:  # what forward assumes may not be what `generate` gives it
+            extra = {"position_ids": torch.arange(ids.shape[1], device=self.device)[None]}
+            extra["position_ids"] = extra["position_ids"] + self._first_position
         logits = self._forward(ids, state, extra, 1)[:, 0]
         check_filled(state.cache, self.model)
         return logits, state
@@ -135,13 +153,15 @@ class HFCausalLM:
 
         both = (first, second)
         whole = [[whole_layer(layer) for layer in state.cache.layers] for state in both]
-        masks = [self._mask(s, len(w[0].keys)) for s, w in zip(both, whole, strict=True)]
+        masks = [self._mask(s, _rows(w)) for s, w in zip(both, whole, strict=True)]
         width = max(first.length, second.length)
         mask = torch.cat([_pad_left(m, width, 1) for m in masks])
         unused = int(mask.any(0).int().argmax())  # columns of strings that are gone
         cache = copy.copy(first.cache)
         cache.layers = [copy.copy(layer) for layer in whole[0]]
         for layer, *pair in zip(cache.layers, *whole, strict=True):
+            if not layer.is_initialized:  # a layer of cross-attention without anything to look at
+                continue
             for name in ("keys", "values"):
                 padded = [_pad_left(getattr(one, name), width, 2) for one in pair]
                 setattr(layer, name, torch.cat(padded)[:, :, unused:])
@@ -170,6 +190,11 @@ class HFCausalLM:
         with torch.inference_mode() if spare else nullcontext():
             out = self.model(input_ids=ids, use_cache=True, return_dict=True, **kwargs)
             logits: Tensor = out.logits[:, -keep:]
+        if logits.dim() != 3 or logits.shape[::2] != (len(ids), self.vocab_size):
+            raise TypeError(
+                f"HFCausalLM: logits of model must be [B, T, V] = [{len(ids)}, T, "
+                f"{self.vocab_size}], got {list(out.logits.shape)} from {type(self.model).__name__}"
+            )
         # A tensor made in inference mode could not be used beside gradients later.
         return logits.clone() if spare else logits
 
@@ -189,8 +214,14 @@ class HFCausalLM:
 
         cache = compat.new_cache(self.model)
         check_kinds(cache, self.model)
-        cache.layers = [GrowingLayer() if compat.is_plain(x) else x for x in cache.layers]
+        if self._growing:
+            cache.layers = [GrowingLayer() if compat.is_plain(x) else x for x in cache.layers]
         return cache
+
+
+def _rows(layers: list[Any]) -> int:
+    """Count the rows that filled layers hold."""
+    return next(len(layer.keys) for layer in layers if layer.is_initialized)
 
 
 def _pad_left(x: Tensor, width: int, dim: int) -> Tensor:
