@@ -28,10 +28,10 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-versions test-latest latest-run pin test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
+.PHONY: setup demo study test test-kill test-versions test-latest latest-run pin test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
-demo study test test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
+demo study test test-kill test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
 # The suite runs a process per core, each of one thread; a test file stays in one process.
 test latest-run: export OMP_NUM_THREADS ?= 1
 PARALLEL ?= -n auto --maxprocesses 8 --dist loadfile
@@ -48,6 +48,10 @@ study: $(VENV)/extension.stamp $(VENV)/model.stamp
 
 test: $(VENV)/extension.stamp
 	ALIGNDEC_REQUIRE_NATIVE=1 $(PY) -m pytest -q $(PARALLEL)
+
+# Workers and drivers of corpora killed at 20 random moments each (with Ray too, where it is installed).
+test-kill: $(VENV)/extension.stamp
+	ALIGNDEC_REQUIRE_NATIVE=1 ALIGNDEC_KILLS=20 $(PY) -m pytest -q tests/corpus/test_kill.py
 
 # The tests that touch transformers on old, middle and new versions, laid over the environment; the table is kept in
 # docs/versions.md. CELLS="--cell lowest" runs one, CELLS=--own also other Pythons and torches.

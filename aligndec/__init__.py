@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aligndec import imh as imh
     from aligndec import plots as plots
     from aligndec import rewards as rewards
+    from aligndec import rl as rl
     from aligndec import tilting as tilting
     from aligndec import tradeoff as tradeoff
     from aligndec import transfer_q as transfer_q
@@ -86,6 +87,7 @@ _ROOMS = (
     "imh",
     "plots",
     "rewards",
+    "rl",
     "testing",
     "tilting",
     "tradeoff",

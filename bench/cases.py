@@ -9,10 +9,12 @@ from inputs import REAL, make
 from suite import (
     BATCH,
     BESIDE,
+    BIASED,
     COLD,
     GRID,
     HOT,
     KINDS,
+    SETS,
     THREADS,
     VOCAB,
     VOCAB_GRID,
@@ -71,6 +73,49 @@ def _beside(chosen: ad.Adaptor, other: ad.Adaptor, logits: str, shape: tuple[int
             step = ad.sample(x, one, positions=0)
             torch.testing.assert_close(step.log_p, ad.score(x, step.token).log_p)
         return _sampler(x, chosen), _sampler(x, other)
+
+    return build
+
+
+def _with_sets(chosen: ad.Adaptor, logits: str, shape: tuple[int, int]):
+    def build() -> tuple[Call, Call] | None:
+        x = make(logits, *shape)
+        if x is None:
+            return None
+        step, sets = ad.sample_with_sets(x, chosen, positions=0, max_ids=SETS)
+        plain, mask = ad.sample(x, chosen, positions=0), ad.kept_mask(x, chosen)
+        if not torch.equal(step.token, plain.token) or int(plain.n_kept.max()) > SETS:
+            raise AssertionError(f"{chosen}: tokens differ, or sets are larger than {SETS}")
+        if not torch.equal(sets.mask(shape[1]), mask):
+            raise AssertionError(f"{chosen}: sets differ from kept_mask")
+        state = ad.SequenceState.start(len(x))
+        return (
+            lambda: ad.sample_with_sets(x, chosen, state=state, max_ids=SETS),
+            _sampler(x, chosen),
+        )
+
+    return build
+
+
+def _with_bias(chosen: ad.Adaptor, logits: str, shape: tuple[int, int]):
+    def build() -> tuple[Call, Call] | None:
+        x = make(logits, *shape)
+        if x is None:
+            return None
+        g, rows = torch.Generator().manual_seed(1), shape[0]
+        ids = torch.stack([torch.randperm(shape[1], generator=g)[:BIASED] for _ in range(rows)])
+        ids, values = ids.sort(1).values, torch.randn(rows, BIASED, generator=g)
+        z = x.clone().scatter_add_(1, ids, values)
+        starts = torch.arange(rows + 1) * BIASED
+        bias = ad.LogitBias(ids.int().reshape(-1), starts, values.reshape(-1))
+        edited, plain = (
+            ad.sample(x, chosen, positions=0, bias=bias),
+            ad.sample(z, chosen, positions=0),
+        )
+        if not torch.equal(edited.token, plain.token):
+            raise AssertionError(f"{chosen}: tokens differ from those of edited logits")
+        state = ad.SequenceState.start(rows)
+        return lambda: ad.sample(x, chosen, state=state, bias=bias), _sampler(x, chosen)
 
     return build
 
@@ -152,6 +197,14 @@ def cases(*, compiled: bool = False) -> Iterator[Case]:
             found = ad.Adaptor(dynamic_temperature=(HOT, HOT, 1.0), **KINDS["min_p"])
             near = ("dynamic temperature, min_p", logits, batch, threads, f"temperature {HOT}")
             yield Case("sample, beside min_p", *near, _beside(found, given, logits, batch))
+        for name, value in (("top_k", 1500), ("top_p", 0.7), ("min_p", 0.05)):
+            near = (f"{name} {value}", "N(0,3)", batch, threads)
+            call = _with_sets(ad.Adaptor(**{name: value}), "N(0,3)", batch)
+            yield Case("sample, sets", *near, "sample", call)
+        for kind in ("top_k", "top_p", "min_p"):
+            for logits in ("N(0,3)", "N(0,1)"):
+                call = _with_bias(adaptor(kind), logits, batch)
+                yield Case("sample, bias", kind, logits, batch, threads, "without", call)
         for kind in KINDS:
             for dtype in (torch.bfloat16, torch.float16):
                 name = str(dtype).removeprefix("torch.")

@@ -7,12 +7,14 @@ from aligndec.step.adaptors import FIELDS, Adaptor
 __all__ = [
     "BATCH",
     "BESIDE",
+    "BIASED",
     "CHAIN",
     "COLD",
     "GRID",
     "HOT",
     "KINDS",
     "LIMITS",
+    "SETS",
     "THREADS",
     "VOCAB",
     "VOCAB_GRID",
@@ -39,6 +41,8 @@ KINDS: dict[str, dict[str, float | int]] = {
 }
 # Later kinds, and the earlier one that each is to cost hardly more than.
 BESIDE = {"p_less": "min_p", "top_a": "min_p", "top_h": "top_p"}
+# Kept sets of up to so many ids are handed out; a bias edits so many tokens of a row.
+SETS, BIASED = 2000, 200
 if {field.name for field in FIELDS} != set(KINDS) - {CHAIN}:
     raise RuntimeError("bench: KINDS must name every field of aligndec.adaptors.FIELDS")
 
@@ -64,6 +68,8 @@ LIMITS: dict[str, Limit] = {
     "sample, half": Limit("<=", 1.0),
     "sample, beside min_p": Limit("<=", 1.15),
     "sample, beside top_p": Limit("<=", 1.1),
+    "sample, sets": Limit("<=", 1.1),
+    "sample, bias": Limit("<=", 1.1),
     "sample, one row": Limit("<=", 1.0),
     "eager, one row": Limit(">=", 30.0),
     "eager": Limit(">=", 40.0),

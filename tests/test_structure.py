@@ -50,10 +50,10 @@ def test_the_core_is_found() -> None:
     assert len(CORE) >= 4
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", CORE, ids=lambda p: p.relative_to(CSRC / "core").as_posix())
 def test_core_stands_alone(path: Path) -> None:
     """core/ includes core/ and the standard library only: no torch, no CUDA, no vendor header."""
-    names = {p.name for p in CORE}
+    names = {p.relative_to(CSRC / "core").as_posix() for p in CORE}
     for name in includes(path):
         inner = name[1:-1]
         local = inner.removeprefix("core/")

@@ -14,6 +14,7 @@ from aligndec.cli.demo.adaptors import ADAPTORS
 from aligndec.cli.options import Model, PromptsFile
 from aligndec.cli.tradeoff.schemes import ALL_FAMILIES, FAMILIES, FULL, QUICK, TEMPERATURES
 from aligndec.cli.transfer_q.command import transfer_q
+from aligndec.cli.verify.command import verify
 
 __all__ = ["typer_app"]
 
@@ -208,6 +209,7 @@ def tradeoff(
 
 
 typer_app.command()(transfer_q)
+typer_app.command()(verify)
 typer_app.add_typer(corpus_app)
 
 

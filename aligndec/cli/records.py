@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aligndec.cli.console import CliError
-from aligndec.shared import PARTIAL, fingerprint, replacing, tensor_digest
+from aligndec.shared import PARTIAL, fingerprint, tensor_digest, write_table
 
 __all__ = ["Records", "fingerprint", "tensor_digest"]
 
@@ -54,8 +54,7 @@ class Records:
 
         if not path.is_file():
             table = pa.table({name: pa.array(values) for name, values in make().items()})
-            with replacing(path) as partial:
-                pq.write_table(table, partial, compression="zstd")
+            write_table(table, path)
         # Read even what was just written: a continued run must see the same.
         table = self.read(path, pq.read_table)
         return {name: table[name].to_numpy().copy() for name in table.column_names}

@@ -11,6 +11,7 @@ from aligndec.corpus.local import run_local
 from aligndec.corpus.progress import Progress
 from aligndec.corpus.prompt_file import Prompt, PromptFile
 from aligndec.corpus.rank import Rank, rank_here, run_rank
+from aligndec.corpus.ray import run_ray
 from aligndec.corpus.run import Run
 from aligndec.corpus.scoring import score_run
 from aligndec.corpus.settings import Settings, parsed, parsed_adaptor
@@ -35,5 +36,6 @@ __all__ = [
     "rank_here",
     "run_local",
     "run_rank",
+    "run_ray",
     "score_run",
 ]

@@ -40,8 +40,11 @@ class Ledger:
         """Return the next shard."""
         return self._queue.popleft() if self._queue else None
 
-    def settle(self, outcome: Done | Failed, worker: int = 0) -> None:
-        """Write down how a shard went; one that failed is tried again, three times in all."""
+    def settle(self, outcome: Done | Failed, worker: int = 0, *, last: bool = False) -> None:
+        """Write down how a shard went; one that failed is tried again, three times in all.
+
+        `last`: it was tried as often already.
+        """
         index = outcome.shard
         if isinstance(outcome, Done):
             self.progress.done(outcome, worker)
@@ -52,7 +55,7 @@ class Ledger:
                 f"({outcome.error}); what is done is kept: make room and run it again"
             )
         self._tries[index] = self._tries.get(index, 0) + 1
-        if self._tries[index] < ATTEMPTS:
+        if self._tries[index] < ATTEMPTS and not last:
             self._queue.append(index)
             return
         logger.warning("shard %d is set aside: %s", index, outcome.error)

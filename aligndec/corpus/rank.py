@@ -11,7 +11,7 @@ from aligndec.corpus.folder import RunFolder
 from aligndec.corpus.local import work_here
 from aligndec.corpus.progress import Progress
 from aligndec.corpus.status import Status
-from aligndec.corpus.worker import Work, Worker
+from aligndec.corpus.worker import Work, checking
 
 __all__ = ["Rank", "rank_here", "run_rank"]
 
@@ -47,7 +47,7 @@ def _checked(rank: int, size: int, together: bool) -> Rank:
 
 
 def run_rank(
-    run: RunFolder, rank: Rank, *, progress: Progress | None = None, work: Work | None = None
+    run: RunFolder, rank: Rank, *, progress: Progress | None = None, work: Work = checking
 ) -> Status:
     """Do the pending shards whose index is `rank` modulo `size`.
 
@@ -55,14 +55,9 @@ def run_rank(
     the others where they set a shard aside.
     """
     own = range(rank.rank, len(run), rank.size)
-    failed = work_here(run, own, progress=progress, work=work or _checking)
+    failed = work_here(run, own, progress=progress, work=work)
     status = run.status()
     while failed and rank.together and status.pending:
         time.sleep(_LOOK_EVERY)
         status = run.status()
     return status
-
-
-def _checking(folder: str) -> Worker:
-    """Open a worker that trusts no name: it may be on another machine than the others."""
-    return Worker(folder, check=True)

@@ -19,7 +19,7 @@ from aligndec.generation import read_prompts
 from aligndec.models import as_step_lm, narrowed
 from aligndec.rewards import Judge, load_reward
 
-__all__ = ["Done", "Failed", "Work", "Worker", "attempt"]
+__all__ = ["Done", "Failed", "Work", "Worker", "attempt", "checking"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -98,6 +98,11 @@ class Worker:
                     f"{getattr(settings, name)} with digest {digest} (the run's is "
                     f"{digests[name]})"
                 )
+
+
+def checking(folder: str) -> Worker:
+    """Open a worker that trusts no name: it may be on another machine than the others."""
+    return Worker(folder, check=True)
 
 
 # `work(folder) -> callable(index) -> Done`: `Worker`, or what a measurement puts in its place.

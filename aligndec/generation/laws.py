@@ -74,16 +74,22 @@ class Laws:
             sums[:, i], status[i] = _sums(step), step.status
         return sums, status
 
+    def sets_of(self, strings: Tensor, width: int, first: int = 0) -> KeptSets | None:
+        """Return the given sets of `width` tokens of some strings from token `first` on."""
+        if self.kept is None:
+            return None
+        of_string = self.kept.batch // self.strings
+        block = first + torch.arange(width)
+        return self.kept.select((strings[:, None] * of_string + block).reshape(-1))
+
     def _knows(self, adaptor: Adaptor) -> bool:
         return self.kept is not None or adaptor.stateful or has_xtc(adaptor)
 
     def _told(self, i: int, strings: Tensor, first: int, tokens: Tensor) -> dict[str, Any]:
         """Return what `score` is told about the tokens of some strings from `first` on."""
         block = first + torch.arange(tokens.shape[1])
-        if self.kept is not None:
-            width = self.kept.batch // self.strings
-            rows = (strings[:, None] * width + block).reshape(-1)
-            return {"kept": self.kept.select(rows).to(tokens.device)}
+        if (sets := self.sets_of(strings, tokens.shape[1], first)) is not None:
+            return {"kept": sets.to(tokens.device)}
         if isinstance(self.coins, Tensor):
             return {"xtc_coin": self.coins[i, strings[:, None], block].to(tokens.device)}
         return {"xtc_coin": self.coins}

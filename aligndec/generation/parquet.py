@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aligndec._version import __version__
 from aligndec.generation.penalised import as_json, from_json
-from aligndec.shared import kind_of, offsets_of, replacing, result_type
+from aligndec.shared import kind_of, offsets_of, result_type, write_table
 from aligndec.step import Adaptor, KeptSets
 
 __all__ = ["read_generation", "write_generation"]
@@ -107,7 +107,7 @@ def write_generation(
 
     `more`: further columns [N], which reading leaves alone; `footer`: further metadata.
     """
-    pa, pq = _pyarrow()
+    pa, _ = _pyarrow()
     g = generation.to("cpu")
     prompt_length = g.attention_mask.sum(1)[g.prompt_index]
     columns: dict[str, Any] = {
@@ -160,8 +160,7 @@ def write_generation(
     columns |= more or {}
     own_footer = {_KEY: json.dumps(metadata).encode(), **(footer or {})}
     table = pa.table(columns).replace_schema_metadata(own_footer)
-    with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    write_table(table, path)
 
 
 def _kind(meta: dict[str, Any], base: type) -> Any:

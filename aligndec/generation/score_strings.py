@@ -8,14 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from aligndec.generation.gradients import differentiable_books
 from aligndec.generation.laws import Laws, laws
 from aligndec.generation.lengths import check_lengths
 from aligndec.generation.prompts import Prompts, as_prompts, trim
 from aligndec.generation.scores import StringScores
 from aligndec.generation.text import completion_ids, read_prompts
-from aligndec.models import StepLM, as_step_lm, narrowed
+from aligndec.models import StepLM, as_step_lm, hidden_lm, narrowed
 from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed, plain_arguments
-from aligndec.step import Adaptor, KeptSets
+from aligndec.step import SUMS, Adaptor, KeptSets
 
 __all__ = ["feed_known", "score_strings"]
 
@@ -27,7 +28,6 @@ _SEVERITY, _OF_SEVERITY = torch.tensor([0, 4, 3, 1, 0, 2]), torch.tensor([0, 3, 
 
 
 @plain_arguments
-@torch.no_grad()
 def score_strings(
     model: Any,
     input_ids: Prompts,
@@ -41,6 +41,7 @@ def score_strings(
     xtc_coin: Tensor | Literal["marginal"] | None = None,
     tokenizer: Any = None,
     valid_vocab: int | None = None,
+    gradient: bool | None = None,
 ) -> StringScores:
     """Sum the fields of the step over given strings, teacher-forced, under A adaptors at once.
 
@@ -71,6 +72,11 @@ def score_strings(
         Wanted where an adaptor has xtc: as in `score`.
     tokenizer, valid_vocab
         As in `generate`.
+    gradient : bool, optional
+        Whether log_p, log_q and log_z, and log_kept of given sets, have gradients with respect to
+        the model's parameters (sets held fixed). Default: of a transformers model in training mode
+        while torch records gradients. Logits then exist for a chunk of tokens at a time, in the
+        forward and in the backward pass; the model reads each batch once, without a cache.
 
     Returns
     -------
@@ -78,7 +84,16 @@ def score_strings(
         Fields [A, N]. A string with a set that is not complete has status 5 and, of the sums,
         log_p alone.
     """
-    lm = narrowed("score_strings", as_step_lm(model), valid_vocab, tokenizer)
+    parts_of_lm = hidden_lm(model) if torch.is_grad_enabled() else None
+    if gradient is None:
+        gradient = parts_of_lm is not None and parts_of_lm.training
+    if gradient and not torch.is_grad_enabled():
+        raise ValueError(
+            "score_strings: gradient must be False while torch records none (torch.no_grad), got "
+            "True"
+        )
+    whole: Any = parts_of_lm if gradient and parts_of_lm is not None else as_step_lm(model)
+    lm: Any = narrowed("score_strings", whole, valid_vocab, tokenizer)
     chosen = list(adaptors) if isinstance(adaptors, Iterable) else []
     if not chosen or not all(isinstance(a, Adaptor) for a in chosen):
         raise TypeError(f"score_strings: adaptors must be a sequence of Adaptor, got {adaptors!r}")
@@ -104,9 +119,10 @@ def score_strings(
     order = torch.argsort(length, descending=True, stable=True)
     width = int(length.max()) if per_token and len(length) else 0
     parts = []
+    score_batch = _score_with_gradient if gradient else _score_batch
     for rows in torch.split(order, len(order) if batch_size is None else batch_size):
         given = [texts[i] for i in rows.tolist()]
-        parts.append(_score_batch(lm, *trim(ids[rows], mask[rows]), given, told, rows, width))
+        parts.append(score_batch(lm, *trim(ids[rows], mask[rows]), given, told, rows, width))
     back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
     sums, status, tokens = (
         torch.cat(part, -1 - (i == 2)) for i, part in enumerate(zip(*parts, strict=True))
@@ -119,6 +135,41 @@ def score_strings(
     return scores.with_tokens(*tokens[:, :, back]) if per_token else scores
 
 
+def _score_with_gradient(
+    lm: Any,
+    ids: Tensor,
+    mask: Tensor,
+    texts: list[list[int]],
+    told: Laws,
+    strings: Tensor,
+    kept_width: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what `_score_batch` does."""
+    tokens = _padded(texts)
+    if tokens.shape[1] == 0:
+        none = torch.zeros(len(SUMS), len(told.adaptors), len(texts), dtype=torch.float64)
+        return none, none[0].long(), none.new_zeros(*none.shape, kept_width)
+    kept, books, status = told.sets_of(strings, tokens.shape[1]), [], []
+    for adaptor in told.adaptors:
+        *fields, state = differentiable_books("score_strings", lm, ids, mask, tokens, adaptor, kept)
+        books.append(torch.stack(fields))
+        status.append(state)
+    every = torch.stack(books, 1)  # [5, A, B, T]
+    worst = _SEVERITY.to(every.device)[torch.stack(status)].amax(2)
+    room = (0, max(0, kept_width - every.shape[3]))
+    per_token = torch.nn.functional.pad(every, room) if kept_width else every[..., :0]
+    return every.sum(3), _OF_SEVERITY.to(worst.device)[worst], per_token
+
+
+def _padded(texts: list[list[int]]) -> Tensor:
+    """Tokens int64 [B, T] of strings in descending order of length, −1 after the end."""
+    tokens = torch.full((len(texts), len(texts[0])), -1, dtype=torch.int64)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = torch.tensor(text, dtype=torch.int64)
+    return tokens
+
+
+@torch.no_grad()
 def _score_batch(
     lm: StepLM,
     ids: Tensor,
@@ -132,10 +183,8 @@ def _score_batch(
 
     The strings, numbers `strings` int64 [B], are in descending order of length.
     """
-    lengths, width = torch.tensor([len(text) for text in texts]), len(texts[0])
-    tokens = torch.full((len(texts), width), -1, dtype=torch.int64)
-    for row, text in zip(tokens, texts, strict=True):
-        row[: len(text)] = torch.tensor(text, dtype=torch.int64)
+    lengths, tokens = torch.tensor([len(text) for text in texts]), _padded(texts)
+    width = tokens.shape[1]
     both, inverse = torch.unique(torch.cat([ids, mask.long()], 1), dim=0, return_inverse=True)
     logits, state = lm.prefill(both[:, : ids.shape[1]], both[:, ids.shape[1] :].bool())
     logits, state = logits[inverse.to(logits.device), None], lm.select(state, inverse)

@@ -7,7 +7,7 @@ its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the w
 
 from aligndec.models.counted import Counted
 from aligndec.models.demo_model import INSTALL, PACKAGE, cache_dir, cached_default, default_gguf
-from aligndec.models.hf import HFCausalLM
+from aligndec.models.hf import HFCausalLM, HiddenLM, hidden_lm
 from aligndec.models.load import load, load_as, need_transformers
 from aligndec.models.memory import free_memory, row_bytes, tensor_bytes
 from aligndec.models.narrowed import Narrowed, narrowed
@@ -22,6 +22,7 @@ __all__ = [
     "Counted",
     "FunctionLM",
     "HFCausalLM",
+    "HiddenLM",
     "Narrowed",
     "StepLM",
     "as_step_lm",
@@ -29,6 +30,7 @@ __all__ = [
     "cached_default",
     "default_gguf",
     "free_memory",
+    "hidden_lm",
     "load",
     "load_as",
     "narrowed",

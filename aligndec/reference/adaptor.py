@@ -1,6 +1,6 @@
 """The ops on [B, V] in eager PyTorch: the specification that the kernels are compared with.
 
-Read on in `_weights` (what a token weighs), `_stages` (what is kept) and `_books` (what is
+Read on in `weights` (what a token weighs), `stages` (what is kept) and `books` (what is
 reported).
 """
 

@@ -1,7 +1,7 @@
 """Small things that every room uses: checks of arguments, files, progress, lazy names."""
 
 from aligndec.shared.digests import file_digest, fingerprint, tensor_digest
-from aligndec.shared.files import PARTIAL, replacing
+from aligndec.shared.files import PARTIAL, replacing, write_table
 from aligndec.shared.ids import in_vocabulary, integers, listed, token_ids
 from aligndec.shared.laws import (
     Rows,
@@ -83,4 +83,5 @@ __all__ = [
     "token_ids",
     "vector",
     "whole",
+    "write_table",
 ]

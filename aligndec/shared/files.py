@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["PARTIAL", "replacing"]
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["PARTIAL", "replacing", "write_table"]
 
 PARTIAL = ".partial"
 
@@ -24,3 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_table(table: pyarrow.Table, path: Path) -> None:
+    """Write a Parquet file, which is there when it is complete. Needs pyarrow."""
+    import pyarrow.parquet
+
+    with replacing(path) as partial:
+        pyarrow.parquet.write_table(table, partial, compression="zstd")

@@ -17,6 +17,7 @@ from aligndec.step.fused import (
     score_grid,
 )
 from aligndec.step.given import given_args
+from aligndec.step.hidden import score_hidden
 from aligndec.step.packed import PackedAdaptors, pack, row_of, rows_of
 from aligndec.step.params import adaptor_params
 from aligndec.step.penalised import RunningPenalties, penalties
@@ -54,5 +55,6 @@ __all__ = [
     "sample_with_sets",
     "score",
     "score_grid",
+    "score_hidden",
     "xtc_coin",
 ]

@@ -130,7 +130,7 @@ class RunningPenalties:
 
     def bias(self, logits: Tensor) -> LogitBias:
         """Return what is added to the logits [B, V] of the next token."""
-        what, vocab = self.what, self.vocab
+        vocab = self.vocab
         zero = torch.zeros(0, dtype=torch.int64, device=logits.device)
         said, times = (zero, zero) if self.distinct is None else self.distinct.keys()
         added, values = (zero, zero) if self.entries is None else self.entries.keys(vocab)
@@ -148,13 +148,11 @@ class RunningPenalties:
         target = x
         if len(added):
             target = x + torch.zeros_like(x).index_add(0, at(added), values)
-        if len(said):
+        if len(said) and not len(others):
+            target = self._said(target, times)
+        elif len(said):
             place = at(said)
-            old = target[place]
-            new = torch.where(old < 0, old * what.repetition, old / what.repetition)
-            # What is counted apart from the prompt may have no count: 0 subtracts nothing.
-            new = (new - what.frequency * times) - what.presence * (times > 0)
-            target = target.index_copy(0, place, new)
+            target = target.index_copy(0, place, self._said(target[place], times))
         if len(matched):
             most = torch.zeros_like(x).scatter_reduce(0, at(matched), amounts.to(x), "amax")
             target = target - most
@@ -164,6 +162,16 @@ class RunningPenalties:
         kept = x.isfinite() & (bias != 0)
         rows, ids, bias = rows[kept], ids[kept], bias[kept]
         return LogitBias(ids.int(), offsets_of(torch.bincount(rows, minlength=len(logits))), bias)
+
+    def _said(self, x: Tensor, times: Tensor) -> Tensor:
+        """Return the logits of tokens that were said, so many times."""
+        what = self.what
+        if what.repetition != 1.0:
+            x = torch.where(x < 0, x * what.repetition, x / what.repetition)
+        if what.frequency != 0.0 or what.presence != 0.0:
+            # What is counted apart from the prompt may have no count: 0 subtracts nothing.
+            x = (x - what.frequency * times) - what.presence * (times > 0)
+        return x
 
     def _dry(self) -> tuple[Tensor, Tensor]:
         """Keys and costs multiplier · base^(m − allowed_length)."""

@@ -1,12 +1,15 @@
 // The kept-set rules of the adaptors: what each stage needs from the survivors' masses and where it
 // cuts. This file and aligndec's reference are the only places where these formulas stand.
 //
-// Every stage keeps an interval of logits. Float64 throughout, in the order written, never fused.
+// Every stage keeps an interval of logits: from a threshold on, or a prefix of an order up to a
+// limit. How the end of a prefix is found is the kernels' affair. Float64 throughout, in the order
+// written, never fused.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
+#include "core/draw.h"
 #include "core/exp64.h"
 #include "core/fixed_point.h"
 #include "core/gap_moments.h"
@@ -64,6 +67,16 @@ ALIGNDEC_HD double closed_cut(const Rule& rule, Stage stage, const Survivors& s,
     default:
       return top_a_cut(rule, s, top);
   }
+}
+
+// Stages that keep a prefix, ties at its end included, and what the prefix must reach: k tokens or
+// p of the mass, most probable first (top_k, top_p), or closest to the entropy first (typical_p).
+ALIGNDEC_HD bool is_prefix(Stage stage) {
+  return stage == kTopK || stage == kTopP || stage == kTypical;
+}
+ALIGNDEC_HD uint64_t prefix_limit(const Rule& rule, Stage stage, const Survivors& s) {
+  if (stage == kTopK) return static_cast<uint64_t>(rule.top_k);
+  return ceil_scaled(stage == kTopP ? rule.top_p : rule.typical_p, s.mass);
 }
 
 // The logit whose surprise is the entropy: typical_p orders by the distance from it (Meister et al.

@@ -13,13 +13,13 @@ inline bool settle_band(Workspace& ws, const core::Rule& rule, core::Stage stage
   weigh_list(ws, rule.scale, ws.top);
   high = FLT_MAX;
   if (stage == core::kTopP) {
-    const uint64_t limit = core::ceil_scaled(rule.top_p, s.mass);
+    const uint64_t limit = core::prefix_limit(rule, stage, s);
     if (ws.inside.mass >= limit) return false;
     const Prefix p = list_prefix(ws, true, limit - ws.inside.mass, descending_key);
     low = from_descending_key(p.bound);
     if (!p.reached) return false;
   } else if (stage == core::kTypical) {
-    const uint64_t limit = core::ceil_scaled(rule.typical_p, s.mass);
+    const uint64_t limit = core::prefix_limit(rule, stage, s);
     const double centre = core::typical_centre(rule, s, ws.top);
     const TypicalKey key_of{centre};
     if (ws.inside.mass >= limit || !(band.inner_low <= centre && centre <= band.inner_high))

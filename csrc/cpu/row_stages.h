@@ -49,7 +49,7 @@ class Cutter : RowSurvivors<T> {
 
   // k-th largest survivor, ties kept.
   void cut_top_k() {
-    const auto k = static_cast<uint64_t>(rule_.top_k);
+    const uint64_t k = core::prefix_limit(rule_, core::kTopK, s_);
     if (!listed_) gather_largest(k);
     listed_ = true;
     keep(from_descending_key(list_prefix(ws_, false, k, descending_key).bound), FLT_MAX);
@@ -57,7 +57,7 @@ class Cutter : RowSurvivors<T> {
 
   // Most probable first until the mass is reached; the token that crosses stays, with ties.
   void cut_top_p() {
-    const uint64_t limit = core::ceil_scaled(rule_.top_p, s_.mass);
+    const uint64_t limit = core::prefix_limit(rule_, core::kTopP, s_);
     Prefix p{0, false};
     if (listed_) {
       p = list_prefix(ws_, true, limit, descending_key);
@@ -82,7 +82,7 @@ class Cutter : RowSurvivors<T> {
 
   // Closest to the entropy first.
   void cut_typical() {
-    const uint64_t limit = core::ceil_scaled(rule_.typical_p, s_.mass);
+    const uint64_t limit = core::prefix_limit(rule_, core::kTypical, s_);
     const double centre = core::typical_centre(rule_, s_, ws_.top);
     const TypicalKey key_of{centre};
     Prefix p{0, false};

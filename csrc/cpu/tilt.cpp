@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "core/tilt_means.h"
-#include "core/tilt_search.h"
+#include "core/tilt/means.h"
+#include "core/tilt/search.h"
 #include "cpu/tilt_row.h"
 #include "launch/tilt_entry.h"
 #include "parallel.h"

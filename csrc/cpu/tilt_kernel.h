@@ -1,6 +1,6 @@
 // Row loops of the tilting kernel: included once per instruction set, inside its namespace and
 // under its target pragma, after pool_kernel.h, whose Real and Word they use. The formulas are
-// those of core/tilt.h.
+// those of core/tilt/tilt.h.
 
 // ln p of the outcomes from i on, -inf beyond the end.
 template <class T>

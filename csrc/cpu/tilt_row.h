@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "core/tilt_state.h"
+#include "core/tilt/state.h"
 #include "cpu/isa.h"
 
 namespace aligndec::cpu {

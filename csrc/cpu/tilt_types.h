@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "core/tilt.h"
-#include "core/tilt_groups.h"
+#include "core/tilt/groups.h"
+#include "core/tilt/tilt.h"
 
 namespace aligndec::cpu {
 

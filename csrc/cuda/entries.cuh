@@ -1,4 +1,4 @@
-// Work that a thread does alone.
+// Work whose entries know nothing of each other, a thread for each.
 #pragma once
 
 #include "cuda/block.cuh"
@@ -20,10 +20,10 @@ struct EntriesKernel {
   }
 };
 
-// Calls Entry::run(args, i) for i in [0, count).
+// Calls Entry::run(args, i) for i in [0, Entry::count(args)).
 template <class Entry>
-int launch_entries(const typename Entry::Args& args, int64_t count, CUstream_st* stream) {
-  const int64_t blocks = (count + kEntryThreads - 1) / kEntryThreads;
+int launch_entries(const typename Entry::Args& args, CUstream_st* stream) {
+  const int64_t count = Entry::count(args), blocks = (count + kEntryThreads - 1) / kEntryThreads;
   return block::launch<EntriesKernel<Entry>>({blocks, 1, 0}, {args, count}, stream);
 }
 

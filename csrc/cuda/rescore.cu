@@ -3,17 +3,9 @@
 #include "launch/rescore_entry.h"
 
 namespace aligndec::cuda {
-namespace {
-
-struct Choice {
-  using Args = RescoreArgs;
-  static __device__ void run(const RescoreArgs& args, int64_t i) { rescore_entry(args, i); }
-};
-
-}  // namespace
 
 int launch_rescore(const RescoreArgs& args, CUstream_st* stream) {
-  return launch_entries<Choice>(args, args.rows, stream);
+  return launch_entries<RescoreEntry>(args, stream);
 }
 
 }  // namespace aligndec::cuda

@@ -28,12 +28,9 @@ __device__ __forceinline__ void Cutter::narrow(core::Stage stage) {
                             : 0.0;
   const core::Survivors left{s_.kept.mass, s_.kept.entropy, most_kept(), s_.kept.count};
   Cut cut{{false, 0.0}, plan_.law, low_, high_, stage == core::kTopK, 0, 0};
-  if (is_prefix(stage)) {
+  if (core::is_prefix(stage)) {
     if (stage == core::kTypical) cut.order = {true, core::typical_centre(rule_, left, top())};
-    cut.limit =
-        stage == core::kTopK
-            ? static_cast<uint64_t>(rule_.top_k)
-            : core::ceil_scaled(stage == core::kTopP ? rule_.top_p : rule_.typical_p, s_.kept.mass);
+    cut.limit = core::prefix_limit(rule_, stage, left);
   } else {
     const float low = core::float_at_least(threshold(stage, rule_, left, top(), s_.gaps, powers));
     if (low <= low_) return;

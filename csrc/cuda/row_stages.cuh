@@ -6,12 +6,6 @@
 
 namespace aligndec::cuda {
 
-// Stages that keep a prefix of an order, by mass or by count; all others keep what lies above a
-// threshold.
-__device__ inline bool is_prefix(core::Stage stage) {
-  return stage == core::kTopK || stage == core::kTopP || stage == core::kTypical;
-}
-
 // The first stage from `stage` on that cuts a row of `count` tokens.
 __device__ inline core::Stage next_stage(const core::Rule& rule, int stage, int64_t count) {
   while (stage < core::kStages && !rule.cuts(static_cast<core::Stage>(stage), count)) ++stage;

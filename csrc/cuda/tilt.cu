@@ -1,5 +1,5 @@
 // Tilted laws on a GPU: all of a row's search in one launch, by a warp or by a group of blocks.
-#include "core/tilt_means.h"
+#include "core/tilt/means.h"
 #include "cuda/tilt_sums.cuh"
 #include "launch/tilt_entry.h"
 

@@ -1,7 +1,7 @@
 // The answers for one row, the same on every device. `writes` is false on threads that only help.
 #pragma once
 
-#include "core/tilt_search.h"
+#include "core/tilt/search.h"
 #include "launch/tilt.h"
 
 namespace aligndec {

@@ -1,4 +1,4 @@
-// The wrappers that library.cpp registers; the schemas stand in aligndec/_adaptor_ops.py.
+// The wrappers that library.cpp registers; the schemas stand in aligndec/ops/adaptor.py.
 #pragma once
 
 #include "tensor.h"

@@ -1,5 +1,5 @@
 // Attention of rows that continue a few prefixes: checks, allocation and launch. CPU only:
-// elsewhere torch's products of batches of matrices are used (aligndec/_attention_reference.py).
+// elsewhere torch's products of batches of matrices are used (aligndec/reference/attention.py).
 #include "ops/branched_attention.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The wrapper that library.cpp registers; the schema stands in aligndec/_tq_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/ops/transfer_q.py.
 #pragma once
 
 #include "tensor.h"

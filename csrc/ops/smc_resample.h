@@ -1,4 +1,4 @@
-// The wrapper that library.cpp registers; the schema stands in aligndec/_imh_ops.py.
+// The wrapper that library.cpp registers; the schema stands in aligndec/ops/imh.py.
 #pragma once
 
 #include "tensor.h"

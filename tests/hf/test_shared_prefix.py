@@ -11,7 +11,7 @@ from support.tiny_models import KINDS, V, tiny, wrapped
 
 from aligndec.models.hf import compat as compat
 from aligndec.models.hf import shared_prefix as shared
-from aligndec.models.hf.growing_cache import GrowingLayer
+from aligndec.models.hf.growing_layer import GrowingLayer
 from aligndec.models.hf.sharing import why_not_shared
 from aligndec.reference.attention import Branches
 

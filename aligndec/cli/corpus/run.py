@@ -48,7 +48,10 @@ def run_corpus(
         )
         progress = RichProgress() if console.is_terminal else corpus.Progress()
         rank = corpus.rank_here() if workers is None and ray is None else None
-        if rank is not None:
+        if ray is not None:
+            needs = corpus.parsed("resources", resources)
+            status = corpus.run_ray(run, ray, actors=workers, resources=needs, progress=progress)
+        elif rank is not None:
             status = corpus.run_rank(run, rank, progress=progress)
         else:
             status = corpus.run_local(run, workers, progress=progress)

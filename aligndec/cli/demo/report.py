@@ -15,6 +15,7 @@ from aligndec.cli.console import console
 from aligndec.cli.demo.measure import Speed
 from aligndec.cli.demo.plots import plot_chains, plot_log_p_against_kl
 from aligndec.cli.demo.result import Result
+from aligndec.shared import write_table
 
 __all__ = ["show", "write"]
 
@@ -109,7 +110,6 @@ def _table(title: str, headings: tuple[str, ...]) -> Table:
 def write(results: list[Result], prompts: list[str], out: Path) -> list[Path]:
     """Write the records of each adaptor, all strings with their text, and the plot."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     paths = []
     for result in results:
@@ -122,7 +122,7 @@ def write(results: list[Result], prompts: list[str], out: Path) -> list[Path]:
         + [("draw", pa.int64()), ("length", pa.int64()), ("finish_reason", pa.string())]
         + [(name, pa.float64()) for name in ("log_p", "log_q", "log_z", "log_kept", "kl")]
     )
-    pq.write_table(pa.Table.from_pylist(_rows(results, prompts), schema=schema), path)
+    write_table(pa.Table.from_pylist(_rows(results, prompts), schema=schema), path)
     plots = [out / "log_p_against_kl.png", out / "log_weight.png"]
     plot_log_p_against_kl(results, plots[0])
     plot_chains(results, plots[1])

@@ -15,6 +15,7 @@ from aligndec.cli.console import CliError, console, one_of
 from aligndec.cli.folders import prepare_folder
 from aligndec.cli.rewards import vader
 from aligndec.plots import bootstrap_mean
+from aligndec.shared import write_table
 
 __all__ = ["run_frontier"]
 
@@ -153,12 +154,11 @@ def _write(
     rows: list[dict[str, Any]], n: Tensor, reward: Tensor, kl: Tensor, out: Path
 ) -> list[Path]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     paths = [out / "frontier.parquet", out / "best_of_n.parquet"]
     schema = pa.schema([("method", pa.string())] + [(key, pa.float64()) for key in _NUMBERS])
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), paths[0])
+    write_table(pa.Table.from_pylist(rows, schema=schema), paths[0])
     bound = best_of_n.kl_bound(n)
     columns = {"n": n, "reward": reward, "kl": kl, "kl_bound": bound}
-    pq.write_table(pa.table({key: value.numpy() for key, value in columns.items()}), paths[1])
+    write_table(pa.table({key: value.numpy() for key, value in columns.items()}), paths[1])
     return paths

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aligndec.models.hf.by_length import ByLength
-from aligndec.models.hf.checks import check_filled, check_kinds, checked_model
+from aligndec.models.hf.checks import check_filled, checked_model
 
 __all__ = ["HFCausalLM"]
 
@@ -50,8 +49,7 @@ class HFCausalLM:
     """
 
     def __init__(self, model: Any) -> None:
-        from aligndec.models.hf import compat as compat
-        from aligndec.models.hf import positions
+        from aligndec.models.hf import cache, compat, positions
 
         head, self._accepts, self._cache_name = checked_model(model)
         self.model = model
@@ -63,12 +61,11 @@ class HFCausalLM:
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
         self._first_position = positions.first_position(model)
         self.max_positions = positions.max_positions(model)
-        self._growing = compat.own_layers_fit(model)
         # An unsupported kind is refused here, not at the first select.
-        layers = self._new_cache().layers
-        self._has_states = any(map(compat.has_states, layers))
-        self._has_columns = any(map(compat.has_columns, layers))
-        self._own_layers = all(type(layer).__name__ == "GrowingLayer" for layer in layers)
+        empty = cache.made(model)
+        self._has_states = any(map(compat.has_states, empty.layers))
+        self._has_columns = any(map(compat.has_columns, empty.layers))
+        self._own_layers = cache.is_own(empty)
         if self._own_layers:
             self.join = self._join
         scale = positions.scale_of_length(model)
@@ -86,8 +83,10 @@ class HFCausalLM:
 
     def prefill(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, _HFState]:
         """Run the prompts; only the last position's logits are formed."""
+        from aligndec.models.hf import cache
+
         ids = ids.to(self.device)
-        state = _HFState(self._new_cache(), None, None, ids.shape[1])
+        state = _HFState(cache.made(self.model), None, None, ids.shape[1])
         extra: dict[str, Tensor] = {}
         if not bool(mask.all()):  # without padding no mask at all: the model's faster path
             state.mask = mask.to(self.device, torch.int64)
@@ -96,8 +95,8 @@ class HFCausalLM:
             positions = position + self._first_position
             extra = {"attention_mask": state.mask, "position_ids": positions}
         elif self._first_position:  # what forward assumes may not be what `generate` gives it
-            extra = {"position_ids": torch.arange(ids.shape[1], device=self.device)[None]}
-            extra["position_ids"] = extra["position_ids"] + self._first_position
+            columns = torch.arange(ids.shape[1], device=self.device)[None]
+            extra = {"position_ids": columns + self._first_position}
         logits = self._forward(ids, state, extra, 1)[:, 0]
         check_filled(state.cache, self.model)
         return logits, state
@@ -135,13 +134,11 @@ class HFCausalLM:
 
     def select(self, state: _HFState, index: Tensor) -> _HFState:
         """Gather the rows of the cache; the given state keeps its own tensors."""
-        from aligndec.models.hf.shared_prefix import gather_layers
+        from aligndec.models.hf import cache
 
         index = index.to(self.device)
-        cache = copy.copy(state.cache)
-        cache.layers = gather_layers(state.cache.layers, index)
         return _HFState(
-            cache,
+            cache.gathered(state.cache, index),
             None if state.mask is None else state.mask[index],
             None if state.position is None else state.position[index],
             state.length,
@@ -149,32 +146,25 @@ class HFCausalLM:
 
     def _join(self, first: _HFState, second: _HFState) -> _HFState:
         """Stack the rows of two states; the shorter ones get padding on their left."""
-        from aligndec.models.hf.shared_prefix import whole_layer
+        from aligndec.models.hf import cache
 
         both = (first, second)
-        whole = [[whole_layer(layer) for layer in state.cache.layers] for state in both]
-        masks = [self._mask(s, _rows(w)) for s, w in zip(both, whole, strict=True)]
+        masks = [self._mask(state) for state in both]
         width = max(first.length, second.length)
-        mask = torch.cat([_pad_left(m, width, 1) for m in masks])
+        mask = torch.cat([cache.pad_left(m, width, 1) for m in masks])
         unused = int(mask.any(0).int().argmax())  # columns of strings that are gone
-        cache = copy.copy(first.cache)
-        cache.layers = [copy.copy(layer) for layer in whole[0]]
-        for layer, *pair in zip(cache.layers, *whole, strict=True):
-            if not layer.is_initialized:  # a layer of cross-attention without anything to look at
-                continue
-            for name in ("keys", "values"):
-                padded = [_pad_left(getattr(one, name), width, 2) for one in pair]
-                setattr(layer, name, torch.cat(padded)[:, :, unused:])
         position = [
             m.sum(1, keepdim=True) if s.position is None else s.position
             for s, m in zip(both, masks, strict=True)
         ]
-        return _HFState(cache, mask[:, unused:], torch.cat(position), width - unused)
+        rows = cache.joined(first.cache, second.cache, width, unused)
+        return _HFState(rows, mask[:, unused:], torch.cat(position), width - unused)
 
-    def _mask(self, state: _HFState, rows: int) -> Tensor:
+    def _mask(self, state: _HFState) -> Tensor:
         """Mask [rows, length] of the columns in use."""
         if state.mask is not None:
             return state.mask[:, : state.length]
+        rows = next(len(x.keys) for x in state.cache.layers if x.is_initialized)
         return torch.ones(rows, state.length, dtype=torch.int64, device=self.device)
 
     def _forward(self, ids: Tensor, state: _HFState, extra: dict[str, Tensor], keep: int) -> Tensor:
@@ -207,23 +197,3 @@ class HFCausalLM:
         items = [value] if isinstance(value, int) else list(value or ())
         # Some checkpoints carry ids outside of the vocabulary (-1): no token, so as good as none.
         return tuple(int(i) for i in items if 0 <= i < self.vocab_size)
-
-    def _new_cache(self) -> Any:
-        from aligndec.models.hf import compat as compat
-        from aligndec.models.hf.growing_cache import GrowingLayer
-
-        cache = compat.new_cache(self.model)
-        check_kinds(cache, self.model)
-        if self._growing:
-            cache.layers = [GrowingLayer() if compat.is_plain(x) else x for x in cache.layers]
-        return cache
-
-
-def _rows(layers: list[Any]) -> int:
-    """Count the rows that filled layers hold."""
-    return next(len(layer.keys) for layer in layers if layer.is_initialized)
-
-
-def _pad_left(x: Tensor, width: int, dim: int) -> Tensor:
-    """Put zeros before `x` [..] along `dim` up to `width` entries."""
-    return torch.nn.functional.pad(x, (0, 0) * (x.dim() - 1 - dim) + (width - x.shape[dim], 0))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from aligndec.models.hf.compat import begin
-from aligndec.models.hf.growing_cache import GrowingLayer, copy_layer
+from aligndec.models.hf.growing_layer import GrowingLayer, copy_layer
 from aligndec.models.recorded import recorded
 from aligndec.ops import NATIVE, compat, current_ops
 from aligndec.reference import Branches, attend

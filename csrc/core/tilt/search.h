@@ -1,8 +1,8 @@
 // The search for the tilt that reaches a target; the same on every device.
 #pragma once
 
-#include "core/tilt_root.h"
-#include "core/tilt_state.h"
+#include "core/tilt/root.h"
+#include "core/tilt/state.h"
 
 namespace aligndec::core {
 

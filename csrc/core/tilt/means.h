@@ -2,7 +2,7 @@
 // combined by add().
 #pragma once
 
-#include "core/tilt_state.h"
+#include "core/tilt/state.h"
 
 namespace aligndec::core {
 

@@ -1,6 +1,6 @@
 // The tilted law phi ~ p exp(beta r), beta >= 0: what a row's sums mean. How they are formed is in
 // tilt_terms.h, what is asked of them in tilt_search.h; the loops over the row belong to the
-// device. Python's specification is _tilt_problem.py.
+// device. Python's specification is aligndec/reference/tilt_problem.py.
 //
 // Rewards enter as g = (r - r_max) / scale in [-1, 0], p given r > -inf and normalised. Two forms,
 // each without cancellation in its half of the range (Yang et al. 2024 for the quantities):
@@ -13,7 +13,7 @@
 
 #include <cmath>
 
-#include "core/tilt_groups.h"
+#include "core/tilt/groups.h"
 
 namespace aligndec::core {
 

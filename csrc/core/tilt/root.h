@@ -1,5 +1,5 @@
 // What is asked of a tilted law, and the root search for it. Python's specification is
-// _tilt_root.py.
+// aligndec/reference/tilt_root.py.
 #pragma once
 
 #include <cmath>

@@ -2,8 +2,8 @@
 // ln p given the live outcomes.
 #pragma once
 
-#include "core/tilt.h"
-#include "core/tilt_exp.h"
+#include "core/tilt/exp.h"
+#include "core/tilt/tilt.h"
 
 namespace aligndec::core {
 

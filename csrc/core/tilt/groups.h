@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/double_double.h"
-#include "core/tilt_exp.h"
+#include "core/tilt/exp.h"
 
 namespace aligndec::core {
 

@@ -9,8 +9,8 @@
 //   WideMasses wide(row)
 #pragma once
 
-#include "core/tilt_groups.h"
-#include "core/tilt_terms.h"
+#include "core/tilt/groups.h"
+#include "core/tilt/terms.h"
 
 namespace aligndec::core {
 

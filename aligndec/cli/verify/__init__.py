@@ -1,0 +1,1 @@
+"""`aligndec verify`: whether an engine draws from the law that it claims."""
