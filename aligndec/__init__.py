@@ -10,9 +10,6 @@ from aligndec import reference
 from aligndec._version import __version__ as __version__
 from aligndec.errors import AligndecError as AligndecError
 from aligndec.errors import NotEnoughSamples, RewardError
-from aligndec.generation import Generation, custom_generate, generate, score_strings
-from aligndec.models import FunctionLM, StepLM, as_step_lm, load
-from aligndec.models import HFCausalLM as HFCausalLM
 from aligndec.ops import build_info, use_backend
 from aligndec.shared import lazily
 from aligndec.step import (
@@ -45,7 +42,17 @@ if TYPE_CHECKING:
     from aligndec import tilting as tilting
     from aligndec import tradeoff as tradeoff
     from aligndec import transfer_q as transfer_q
+
+    # mypy takes the functions that have their module's name for second ones.
+    from aligndec.generation import (  # type: ignore[no-redef]
+        Generation,
+        custom_generate,
+        generate,
+        score_strings,
+    )
     from aligndec.global_law import GlobalSampler
+    from aligndec.models import FunctionLM, StepLM, as_step_lm, load  # type: ignore[no-redef]
+    from aligndec.models import HFCausalLM as HFCausalLM
 
 __all__ = [
     "Adaptor",
@@ -79,12 +86,14 @@ __all__ = [
     "use_backend",
 ]
 
-# Rooms that are opened when somebody asks for them.
+# Rooms that are opened when somebody asks for them, or for one of their names.
 _ROOMS = (
     "asymptotics",
     "best_of_n",
+    "generation",
     "global_law",
     "imh",
+    "models",
     "plots",
     "rewards",
     "rl",
@@ -93,7 +102,14 @@ _ROOMS = (
     "tradeoff",
     "transfer_q",
 )
-_LATER = {room: f"{__name__}.{room}" for room in _ROOMS}
-_LATER["GlobalSampler"] = "aligndec.global_law"
+_NAMES = {
+    "generation": ("Generation", "custom_generate", "generate", "score_strings"),
+    "global_law": ("GlobalSampler",),
+    "models": ("FunctionLM", "HFCausalLM", "StepLM", "as_step_lm", "load"),
+}
+_LATER = {
+    **{room: f"{__name__}.{room}" for room in _ROOMS},
+    **{name: f"{__name__}.{room}" for room, names in _NAMES.items() for name in names},
+}
 
 __getattr__, __dir__ = lazily(__name__, _LATER, (*__all__, *_ROOMS))

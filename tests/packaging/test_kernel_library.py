@@ -230,9 +230,10 @@ def test_kernels_that_do_not_load(
     assert lines["BACKEND"] == "reference"
     assert re.fullmatch(f"ALIGNDEC_REQUIRE_NATIVE=1, but {sentence}", lines["ERROR"])
     assert re.fullmatch(f"use_backend: {sentence}", lines["NATIVE"])
-    report = " ".join(run.stdout.partition("NATIVE")[2].split())
-    assert "self-test not passed" in report
-    assert re.search(f"! {sentence}", report)
+    # A terminal breaks lines where it likes, within a word too when a path is long.
+    report = "".join(run.stdout.partition("NATIVE")[2].split())
+    assert "self-testnotpassed" in report
+    assert re.search("!" + sentence.replace("\\ ", "").replace(" ", ""), report)
 
 
 WITHOUT = """

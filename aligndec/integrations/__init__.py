@@ -1,0 +1,1 @@
+"""Rooms for other programs: each needs that program, and nothing else imports them."""
