@@ -91,8 +91,8 @@ def _refusal(where: str, parameters: list[inspect.Parameter], texts: bool) -> st
     got = f"{len(parameters)} parameters ({', '.join(map(str, parameters))[:200]})"
     if texts:
         return (
-            f"{where} must take (completions) or (prompts, completions), by these names in any "
-            f"order or by position, got {got}"
+            f"{where} must take (completions) or (prompts, completions), got {got}; parameters of "
+            "these names may stand in any order"
         )
     return (
         f"{where} must take (prompt_ids, completion_ids), by these names in any order or by "

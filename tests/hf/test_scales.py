@@ -93,14 +93,8 @@ def test_positions_begin_where_generate_lets_them_begin(monkeypatch):
     lm = HFCausalLM(model)
     assert lm._first_position == 1
     seen = []
-    forward = model.forward
-
-    def watching(*args, **kwargs):
-        seen.append(kwargs["position_ids"][0].tolist())
-        return forward(*args, **kwargs)
-
-    lm.model = type("Watched", (), {"device": model.device, "config": model.config})()
-    lm.model.__class__.__call__ = lambda self, *a, **k: watching(*a, **k)
+    note = lambda module, args, kwargs: seen.append(kwargs["position_ids"][0].tolist())  # noqa: E731
+    model.register_forward_pre_hook(note, with_kwargs=True)
     _, state = lm.prefill(torch.tensor([[5, 6]]), torch.ones(1, 2, dtype=torch.bool))
     lm.step(torch.tensor([7]), state)
     assert seen == [[1, 2], [3]]
