@@ -12,6 +12,8 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 def test_example_runs(path, capsys):
     if "transformers" in path.read_text():
         pytest.importorskip("transformers")
+    if "from trl" in path.read_text():
+        pytest.importorskip("trl")
     if "xgrammar" in path.read_text():
         pytest.importorskip("xgrammar")
     runpy.run_path(str(path), run_name="__main__")

@@ -1,4 +1,4 @@
-"""Names that torch and transformers do not promise stand in one module each."""
+"""Names that torch, transformers and TRL do not promise stand in one module each."""
 
 import ast
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 import aligndec
 
 PACKAGE = Path(aligndec.__file__).parent
-COMPAT = {"ops/compat.py", "models/hf/compat.py"}
-LIBRARIES = ("torch", "transformers")
+COMPAT = {"ops/compat.py", "models/hf/compat.py", "integrations/trl/compat.py"}
+LIBRARIES = ("torch", "transformers", "trl")
 # Modules of transformers that it documents for use by others.
 DOCUMENTED = {"transformers", "transformers.utils"}
 
@@ -23,7 +23,9 @@ def is_private(name: str) -> bool:
 def own_names() -> set[str]:
     """Every private name that the package itself gives to something, and those of Python."""
     names = {"_fields", "_replace", "_asdict", "_C"}  # namedtuple, and the extension
-    for tree in MODULES.values():
+    for path, tree in MODULES.items():
+        if path.relative_to(PACKAGE).as_posix() in COMPAT:
+            continue  # what they override is not ours
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):  # a function of a module is no attribute
                 names.update(n.name for n in node.body if isinstance(n, ast.FunctionDef))
@@ -48,7 +50,7 @@ OWN = own_names()
 
 
 def foreign(tree: ast.AST) -> list[str]:
-    """Private names of torch and transformers in a module, with their lines."""
+    """Private names of these libraries in a module, with their lines."""
     found = []
     for node in ast.walk(tree):
         for name in imported(node):
