@@ -69,10 +69,7 @@ def as_prompts(
     ids int64 [P, T], mask bool [P, T]
         Left padded, without columns that are padding in every row.
     """
-    if isinstance(input_ids, np.ndarray) and input_ids.dtype != object:
-        input_ids = torch.from_numpy(input_ids.copy())
-    if isinstance(attention_mask, np.ndarray):
-        attention_mask = torch.from_numpy(attention_mask.copy())
+    input_ids, attention_mask = _as_tensor(input_ids), _as_tensor(attention_mask)
     if isinstance(input_ids, Tensor):
         ids, mask = _from_tensor(where, input_ids, attention_mask)
     else:
@@ -97,6 +94,12 @@ def as_prompts(
             f"{int(ids[row, column])} in row {row}"
         )
     return trim(torch.where(mask, ids, pad), mask)
+
+
+def _as_tensor(given: Any) -> Any:
+    """Return an array of numpy as a tensor of its own, anything else as it is."""
+    plain_array = isinstance(given, np.ndarray) and given.dtype != object
+    return torch.from_numpy(given.copy()) if plain_array else given
 
 
 def _from_tensor(where: str, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

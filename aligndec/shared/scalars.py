@@ -43,7 +43,7 @@ def plain_arguments(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         given = {name: plain(value) for name, value in kwargs.items()}
-        return function(*map(plain, args), **given)  # type: ignore[arg-type]
+        return function(*map(plain, args), **given)
 
     return call
 

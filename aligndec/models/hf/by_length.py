@@ -126,7 +126,7 @@ class ByLength:
         """Read rows from their beginning into new parts; return rows and logits [b, 1, V]."""
         lengths = strings.mask[rows].sum(1)
         scales, found = self._scale(lengths), []
-        for scale in scales.unique().tolist():
+        for scale in sorted(set(scales.tolist())):
             own = rows[scales == scale]
             width = int(strings.mask[own].sum(1).max())
             self._fresh()

@@ -72,9 +72,9 @@ class HFCausalLM:
         if scale is not None:
             fresh = partial(positions.forgets_scale, model)
             parts = ByLength(self, scale, fresh, at_once=not self._has_states)
-            self.prefill, self.step = parts.prefill, parts.step  # type: ignore[method-assign]
-            self.select, self.extend = parts.select, parts.extend  # type: ignore[method-assign]
             vars(self).pop("join", None)
+            for name in ("prefill", "step", "extend", "select"):
+                setattr(self, name, getattr(parts, name))
 
     @property
     def device(self) -> torch.device:
