@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,23 +24,30 @@ __all__ = ["custom_generate"]
 _NO_PROCESSORS = "do_sample=False, or temperature=1.0, top_k=0, top_p=1.0"
 _OWN_CRITERIA = ("MaxLengthCriteria", "EosTokenCriteria")
 # What it makes of the fields that `Adaptor.from_generation_config` translates.
-_TRANSLATED = tuple(
-    f"{name}LogitsWarper"
-    for name in ("Temperature", "TopK", "TopP", "MinP", "Typical", "Epsilon", "Eta", "TopH")
-)
+_TRANSLATED = {
+    "TemperatureLogitsWarper": "temperature",
+    "TopKLogitsWarper": "top_k",
+    "TopPLogitsWarper": "top_p",
+    "MinPLogitsWarper": "min_p",
+    "TypicalLogitsWarper": "typical_p",
+    "EpsilonLogitsWarper": "epsilon_cutoff",
+    "EtaLogitsWarper": "eta_cutoff",
+    "TopHLogitsWarper": "top_h",
+}
 
 
 @plain_arguments
 def custom_generate(
-    adaptor: Adaptor | None = None, *, seed: int | None = None
+    adaptor: Adaptor | None = None, *, seed: int | None = None, strict: bool = False
 ) -> Callable[..., Any]:
     """Return a decoding method for `model.generate(..., custom_generate=...)` of transformers.
 
     Prompts, mask, `max_new_tokens`, `num_return_sequences`, end and pad tokens are those of the
     `generate` call, and so are penalties (repetition, n-grams, biases and bad words, suppressed
-    tokens, least lengths), of a history without padding. Sampling is the adaptor's alone: other
-    logits processors of the call or of the model's generation config are refused by name rather
-    than mixed in or dropped.
+    tokens, least lengths), of a history without padding. Sampling is the adaptor's alone: it
+    replaces the temperature and the cuts of the call or of the model's generation config, as those
+    of instruct models have them, with one warning that names them. Other logits processors are
+    refused by name rather than mixed in or dropped.
 
     Parameters
     ----------
@@ -50,6 +58,8 @@ def custom_generate(
         Seed of the run. The prompts of all its calls are counted, and their numbers are their
         prompt ids, so that no batch shares numbers with another. None: fresh entropy for each call,
         kept as `generation.seed`.
+    strict : bool
+        Refuse a temperature and cuts beside an adaptor instead of replacing them.
 
     Returns
     -------
@@ -62,7 +72,7 @@ def custom_generate(
     >>> out = model.generate(ids, max_new_tokens=9, do_sample=False,
     ...                      custom_generate=custom_generate(Adaptor(top_p=0.9)))  # doctest: +SKIP
     """
-    seen = 0
+    seen, warned = 0, False
 
     def decode(
         model: Any,
@@ -72,12 +82,15 @@ def custom_generate(
         generation_config: Any = None,
         **model_kwargs: Any,
     ) -> Any:
-        nonlocal seen
+        nonlocal seen, warned
         refuse_extras(model, model_kwargs)
         config = generation_config
         penalties, others = penalties_of(logits_processor, input_ids.shape[1])
-        own = _TRANSLATED if adaptor is None else ()
+        own = () if strict and adaptor is not None else tuple(_TRANSLATED)
         _refuse("logits_processor", others, own, _NO_PROCESSORS)
+        if others and adaptor is not None and not warned:
+            warned = True
+            _warn_replaced(others, config, adaptor)
         _refuse("stopping_criteria", stopping_criteria, _OWN_CRITERIA, "eos_token_id instead")
         if config.num_beams != 1:
             raise ValueError(f"custom_generate: num_beams must be 1, got {config.num_beams}")
@@ -117,6 +130,18 @@ def _refuse(argument: str, given: Any, own: tuple[str, ...], fix: str) -> None:
             f"custom_generate: {argument} must be empty (they would change the law that the sums "
             f"describe), got {', '.join(foreign)}; pass {fix}"
         )
+
+
+def _warn_replaced(processors: list[Any], config: Any, adaptor: Adaptor) -> None:
+    """Name what the adaptor stands in for."""
+    fields = [_TRANSLATED[type(item).__name__] for item in processors]
+    named = ", ".join(f"{field} = {getattr(config, field, None)}" for field in fields)
+    warnings.warn(
+        f"custom_generate: {adaptor!r} replaces {named} of the generation config (strict=True "
+        "refuses them)",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 @functools.cache

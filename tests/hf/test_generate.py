@@ -1,5 +1,6 @@
 """generate on transformers models: cache, padding, and transformers' own entry point."""
 
+import warnings
 from importlib import import_module
 
 import pytest
@@ -133,7 +134,6 @@ def test_custom_generate_greedy_is_transformers_greedy():
     [
         ({"guidance_scale": 1.3}, "logits_processor .*ClassifierFree"),
         ({"max_time": 9.0}, "stopping_criteria .*MaxTimeCriteria"),
-        ({"do_sample": True}, "logits_processor .*TopK.*pass do_sample=False, or .*top_k=0"),
         ({"num_beams": 2}, "num_beams must be 1"),
     ],
 )
@@ -158,7 +158,20 @@ def test_custom_generate_without_an_adaptor_is_the_config_s_own_law():
         ids = torch.tensor(PROMPTS[:1])
         outs.append(model.generate(ids, max_new_tokens=9, custom_generate=decode, **config))
     assert torch.equal(*outs)
-    with pytest.raises(ValueError, match="logits_processor must be empty"):
-        model.generate(
-            ids, max_new_tokens=9, custom_generate=ad.custom_generate(ad.Adaptor(top_k=3)), **law
-        )
+
+
+def test_custom_generate_replaces_the_sampling_of_an_instruct_model_s_config():
+    model, ids = tiny("Llama"), torch.tensor(PROMPTS[:1])
+    law = dict(do_sample=True, temperature=0.7, top_k=9, top_p=0.8, max_new_tokens=9)
+    adaptor = ad.Adaptor(top_k=3)
+    decode = ad.custom_generate(adaptor, seed=4)
+    with pytest.warns(UserWarning, match=r"replaces temperature = 0.7, top_k = 9, top_p = 0.8"):
+        out = model.generate(ids, custom_generate=decode, **law)
+    plain = ad.generate(model, ids, adaptor=adaptor, seed=4, max_new_tokens=9)
+    assert torch.equal(out, plain.sequences)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="custom_generate")
+        model.generate(ids, custom_generate=decode, **law)  # one warning
+    strict = ad.custom_generate(adaptor, seed=4, strict=True)
+    with pytest.raises(ValueError, match=r"logits_processor must be empty .*TopK"):
+        model.generate(ids, custom_generate=strict, **law)
