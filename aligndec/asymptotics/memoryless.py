@@ -13,7 +13,7 @@ from aligndec.asymptotics.lattice import Lattice, convolve, lattice_of
 from aligndec.asymptotics.rates import laws
 from aligndec.best_of_n import levels_of
 from aligndec.reference import KL_MAX, REWARD, kl_divergence, tilted
-from aligndec.shared import at_least
+from aligndec.shared import at_least, plain_arguments
 from aligndec.tilting import solve_rows
 
 __all__ = ["MemorylessBestOfN", "Tail", "memoryless_best_of_n", "memoryless_tail"]
@@ -62,6 +62,7 @@ def _sum_law(function: str, log_p: Tensor, r: Tensor, m: int, beta: float) -> _S
     return _Sum(lattice, total, total - ratio)
 
 
+@plain_arguments
 def memoryless_best_of_n(
     log_p: Tensor | None,
     r: Tensor,
@@ -144,6 +145,7 @@ def _best_row(name: str, log_p: Tensor, r: Tensor, m: int, budget: float) -> lis
     return [reward, kl, float(kl_divergence(best.log_best, total.log_tilted))]
 
 
+@plain_arguments
 def memoryless_tail(
     log_p: Tensor | None,
     r: Tensor,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aligndec.best_of_n.bounds import counts
 from aligndec.best_of_n.law import tie_groups
-from aligndec.shared import tensor_of
+from aligndec.shared import plain_arguments, tensor_of
 
 __all__ = ["Curve", "reward_curve"]
 
@@ -25,6 +25,7 @@ class Curve(NamedTuple):
     se: Tensor
 
 
+@plain_arguments
 def reward_curve(
     select: Tensor,
     n: int | Tensor,

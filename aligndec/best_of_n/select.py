@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from aligndec import rng
-from aligndec.shared import numbers, tensor_of, whole
+from aligndec.shared import numbers, plain_arguments, tensor_of, whole
 
 __all__ = ["poisson_select", "rejection_select", "select", "soft_select"]
 
 
+@plain_arguments
 def select(rewards: Tensor, *, n: int | None = None, seed: int = 0) -> Tensor:
     """Return the index of the best of each pool.
 
@@ -40,6 +41,7 @@ def select(rewards: Tensor, *, n: int | None = None, seed: int = 0) -> Tensor:
     return _best(pool, torch.full_like(pool[..., :1], pool.shape[-1]), _bits(pool, key)[0])
 
 
+@plain_arguments
 def soft_select(
     rewards: Tensor, beta: float | Tensor, *, n: int | None = None, seed: int = 0
 ) -> Tensor:
@@ -82,6 +84,7 @@ def soft_select(
     return (weight <= u).sum(-1).clamp(max=pool.shape[-1] - 1)
 
 
+@plain_arguments
 def poisson_select(rewards: Tensor, mu: float | Tensor, *, seed: int = 0) -> Tensor:
     """Return the index of the best of the first min(1 + Poisson(mu), M): best-of-Poisson.
 
@@ -119,6 +122,7 @@ def poisson_select(rewards: Tensor, mu: float | Tensor, *, seed: int = 0) -> Ten
     return _best(pool, count, tie)
 
 
+@plain_arguments
 def rejection_select(
     rewards: Tensor, beta: float | Tensor, bound: float | Tensor, *, seed: int = 0
 ) -> Tensor:

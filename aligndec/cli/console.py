@@ -15,8 +15,9 @@ __all__ = ["CliError", "console", "fail", "one_of", "progress_bars"]
 # A pipe has no width of its own.
 _PIPE_WIDTH = 100
 
-console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-_errors = Console(stderr=True, soft_wrap=True, highlight=False)
+# Names of files, methods and labels are data: their square brackets are no markup.
+console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, markup=False)
+_errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 class CliError(Exception):
@@ -39,7 +40,7 @@ def one_of(option: str, names: Collection[str], allowed: Collection[str]) -> Non
 def progress_bars() -> Progress:
     """Bars that go away when the work is done."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),

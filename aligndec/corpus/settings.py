@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aligndec.shared import at_least, at_least_if_given, whole
+from aligndec.shared import at_least, at_least_if_given, plain_fields, whole
 from aligndec.step import Adaptor
 
 __all__ = ["Settings", "parsed", "parsed_adaptor"]
@@ -75,6 +75,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         where = "corpus"
+        plain_fields(self)
         for name in ("model", "prompts"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value:

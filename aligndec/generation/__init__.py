@@ -8,6 +8,7 @@ a tokenizer is given, `text` stands before and behind it.
 from aligndec.generation.custom_generate import custom_generate
 from aligndec.generation.decode import COMPACT_AT
 from aligndec.generation.generate import generate
+from aligndec.generation.lengths import check_lengths
 from aligndec.generation.parquet import write_generation
 from aligndec.generation.prepare import Prepared, adaptors_of, groups, prepare
 from aligndec.generation.prompts import Prompts, as_prompts, trim
@@ -27,6 +28,7 @@ __all__ = [
     "TextPrompts",
     "adaptors_of",
     "as_prompts",
+    "check_lengths",
     "custom_generate",
     "feed_known",
     "generate",

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.generate import generate
+from aligndec.generation.model_kwargs import existing_ids, refuse_extras
 from aligndec.generation.processors import penalties_of
+from aligndec.models import as_step_lm
+from aligndec.shared import plain_arguments
 from aligndec.step import Adaptor, Penalties
 
 __all__ = ["custom_generate"]
@@ -33,6 +36,7 @@ _TRANSLATED = {
 }
 
 
+@plain_arguments
 def custom_generate(
     adaptor: Adaptor | None = None, *, seed: int | None = None, strict: bool = False
 ) -> Callable[..., Any]:
@@ -79,6 +83,7 @@ def custom_generate(
         **model_kwargs: Any,
     ) -> Any:
         nonlocal seen, warned
+        refuse_extras(model, model_kwargs)
         config = generation_config
         penalties, others = penalties_of(logits_processor, input_ids.shape[1])
         own = () if strict and adaptor is not None else tuple(_TRANSLATED)
@@ -95,8 +100,9 @@ def custom_generate(
         if law is None:
             law = Adaptor.from_generation_config(config, penalties=penalties or Penalties())
         first, seen = seen, seen + (0 if seed is None else len(input_ids) // draws)
+        lm = as_step_lm(model)
         generation = generate(
-            model,
+            lm,
             input_ids[::draws],  # rows come repeated; each prompt is read once here
             None if mask is None else mask[::draws],
             adaptor=law,
@@ -105,8 +111,8 @@ def custom_generate(
             prompt_ids=range(first, first + len(input_ids) // draws),
             num_return_sequences=draws,
             max_new_tokens=config.max_length - input_ids.shape[1],
-            eos_token_id=() if config.eos_token_id is None else config.eos_token_id,
-            pad_token_id=config.pad_token_id,
+            eos_token_id=existing_ids(lm, config.eos_token_id),
+            pad_token_id=next(iter(existing_ids(lm, config.pad_token_id)), None),
         )
         sequences = torch.cat([input_ids, generation.tokens.to(input_ids.device)], 1)
         if not config.return_dict_in_generate:

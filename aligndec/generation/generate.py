@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aligndec.generation.decode import Decoder
 from aligndec.generation.kept import most_ids
+from aligndec.generation.lengths import check_lengths
 from aligndec.generation.penalised import running
 from aligndec.generation.prepare import groups, prepare
 from aligndec.generation.prompts import Prompts, trim
@@ -18,12 +19,13 @@ from aligndec.generation.slots import planned_slots
 from aligndec.generation.stops import as_strings, stops
 from aligndec.generation.text import read_prompts
 from aligndec.models import StepLM, as_step_lm, narrowed
-from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar, whole
+from aligndec.shared import at_least, at_least_if_given, plain_arguments, run_seed, token_bar, whole
 from aligndec.step import Adaptor, Penalties
 
 __all__ = ["generate"]
 
 
+@plain_arguments
 @torch.no_grad()
 def generate(
     model: Any,
@@ -134,6 +136,9 @@ def generate(
         pad_token_id=pad_token_id,
     )
     lm, ids, mask, names, adaptors, eos, pad = given
+    other = None if reference is None else _reference(reference, lm, valid_vocab, tokenizer)
+    for one in (lm, other):
+        check_lengths("generate", one, mask, max_new_tokens, "max_new_tokens")
     said, strings = running(penalties, given), as_strings(stop_strings)
     ends = stops(strings, tokenizer, given)
     seed = run_seed("generate", seed)
@@ -146,7 +151,6 @@ def generate(
             )
     if on_token is not None and not callable(on_token):
         raise TypeError(f"generate: on_token must be callable, got {on_token!r}")
-    other = None if reference is None else _reference(reference, lm, valid_vocab, tokenizer)
     if not 0 <= whole("generate", "first_draw", first_draw) <= 2**32 - num_return_sequences:
         raise ValueError(
             "generate: first_draw must be in [0, 2^32 - num_return_sequences], got "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec.shared import integers, listed, token_ids
+from aligndec.shared import integers, listed, plain, token_ids
 
 __all__ = [
     "Prompts",
@@ -43,7 +44,8 @@ def prompt_names(where: str, given: Tensor | Sequence[int] | None, n_prompts: in
 def trim(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Drop the leading columns that are padding in every row."""
     width = int(mask.sum(1).max())
-    return ids[:, ids.shape[1] - width :], mask[:, mask.shape[1] - width :]
+    # Copies: a model, or a function that stands for one, may write into what it is given.
+    return ids[:, ids.shape[1] - width :].clone(), mask[:, mask.shape[1] - width :].clone()
 
 
 def as_prompts(
@@ -67,6 +69,7 @@ def as_prompts(
     ids int64 [P, T], mask bool [P, T]
         Left padded, without columns that are padding in every row.
     """
+    input_ids, attention_mask = _as_tensor(input_ids), _as_tensor(attention_mask)
     if isinstance(input_ids, Tensor):
         ids, mask = _from_tensor(where, input_ids, attention_mask)
     else:
@@ -91,6 +94,12 @@ def as_prompts(
             f"{int(ids[row, column])} in row {row}"
         )
     return trim(torch.where(mask, ids, pad), mask)
+
+
+def _as_tensor(given: Any) -> Any:
+    """Return an array of numpy as a tensor of its own, anything else as it is."""
+    plain_array = isinstance(given, np.ndarray) and given.dtype != object
+    return torch.from_numpy(given.copy()) if plain_array else given
 
 
 def _from_tensor(where: str, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -119,7 +128,7 @@ def _from_lists(
             f"{where}: attention_mask must be None when input_ids is a list of lists, got a mask"
         )
     listed(f"{where}: input_ids", "an integer Tensor [P, T] or a list of lists of ids", rows)
-    if len(rows) == 0 or any(isinstance(row, int) for row in rows):
+    if len(rows) == 0 or any(isinstance(plain(row), int) for row in rows):
         raise ValueError(
             f"{where}: input_ids must be [P >= 1, T >= 1] or a list of lists of ids, got "
             + ("no prompt" if len(rows) == 0 else "a flat list; wrap it: [ids]")

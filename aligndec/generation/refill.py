@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from aligndec.generation.decode import COMPACT_AT
+from aligndec.generation.lengths import check_lengths
 from aligndec.generation.prepare import Prepared, prepare
 from aligndec.generation.prompts import Prompts, trim
 from aligndec.generation.records import Records
 from aligndec.generation.result import Generation, sequence_id
 from aligndec.models import StepLM, as_step_lm
-from aligndec.shared import at_least
+from aligndec.shared import at_least, plain_arguments
 from aligndec.step import SUMS, Adaptor, SequenceState, pack, sample, score
 
 __all__ = ["JOIN_AT", "generate_refilled"]
@@ -55,6 +56,7 @@ class _Running:
         )
 
 
+@plain_arguments
 @torch.no_grad()
 def generate_refilled(
     model: Any,
@@ -94,6 +96,7 @@ def generate_refilled(
         eos_token_id=None,
         pad_token_id=None,
     )
+    check_lengths("generate_refilled", given.lm, given.mask, max_new_tokens, "max_new_tokens")
     queue = _Queue(given, num_return_sequences)
     models = [given.lm] + ([] if reference is None else [as_step_lm(reference)])
     names = SUMS if reference is None else (*SUMS, "log_p_ref")

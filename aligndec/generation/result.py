@@ -18,7 +18,7 @@ from aligndec.generation.concat import concat
 from aligndec.generation.kept import DrawnSets, of_strings, scales_of
 from aligndec.generation.parquet import read_generation, write_generation
 from aligndec.generation.presented import Presented
-from aligndec.shared import result
+from aligndec.shared import plain, result
 from aligndec.step import Adaptor, KeptSets, Penalties
 
 __all__ = ["Generation", "sequence_id"]
@@ -118,6 +118,7 @@ class Generation(Presented):
         return int(self.tokens.shape[0])
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Self:
+        index = plain(index)
         if isinstance(index, int):
             if not -len(self) <= index < len(self):
                 raise IndexError(

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from aligndec.generation.gradients import differentiable_books
 from aligndec.generation.laws import Laws, laws
+from aligndec.generation.lengths import check_lengths
 from aligndec.generation.prompts import Prompts, as_prompts, trim
 from aligndec.generation.scores import StringScores
 from aligndec.generation.text import completion_ids, read_prompts
 from aligndec.models import StepLM, as_step_lm, hidden_lm, narrowed
-from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed
+from aligndec.shared import at_least_if_given, in_vocabulary, integers, listed, plain_arguments
 from aligndec.step import SUMS, Adaptor, KeptSets
 
 __all__ = ["feed_known", "score_strings"]
@@ -26,6 +27,7 @@ BLOCK_BYTES, MAX_BLOCK = 1 << 25, 32
 _SEVERITY, _OF_SEVERITY = torch.tensor([0, 4, 3, 1, 0, 2]), torch.tensor([0, 3, 5, 2, 1])
 
 
+@plain_arguments
 def score_strings(
     model: Any,
     input_ids: Prompts,
@@ -108,6 +110,10 @@ def score_strings(
         name = f"score_strings: completions[{i}]"
         texts.append(in_vocabulary(name, integers(name, completion), lm.vocab_size))
     length = torch.tensor([len(text) for text in texts], dtype=torch.int64)
+    for i, text in enumerate(texts):
+        check_lengths(
+            "score_strings", lm, mask[i : i + 1], len(text), f"length of completions[{i}]"
+        )
     told = laws(chosen, kept, xtc_coin, length)
     # Longest first: the rows that are still running are always the first ones of their batch.
     order = torch.argsort(length, descending=True, stable=True)

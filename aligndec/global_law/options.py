@@ -7,7 +7,7 @@ from typing import Any
 
 from aligndec.global_law.targets import Target
 from aligndec.imh import Scheme, check_scheme, check_threshold
-from aligndec.shared import at_least, at_least_if_given
+from aligndec.shared import at_least, at_least_if_given, plain_fields
 
 __all__ = ["Options"]
 
@@ -35,6 +35,9 @@ class Options:
     moves: int = 10
     block_size: int | None = None
     keep_particles: bool = False
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
     def check(self, method: str, target: Target) -> None:
         """Refuse values out of range and what the method would ignore."""

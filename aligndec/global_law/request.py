@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aligndec.generation import Prepared, Prompts, prepare
+from aligndec.generation import Prepared, Prompts, check_lengths, prepare
 from aligndec.global_law.options import Options
 from aligndec.global_law.targets import Target, Unfinished
 from aligndec.models import Counted
@@ -95,13 +95,16 @@ class Request:
 
     def prepare(self) -> Prepared:
         """Return prompts, end tokens and adaptors in their normal form."""
-        return prepare(
-            *("GlobalSampler.sample", self.model, self.input_ids, self.attention_mask),
+        name = "GlobalSampler.sample"
+        given = prepare(
+            *(name, self.model, self.input_ids, self.attention_mask),
             adaptor=self.adaptor,
             prompt_ids=self.prompt_ids,
             eos_token_id=self.eos_token_id,
             pad_token_id=self.pad_token_id,
         )
+        check_lengths(name, given.lm, given.mask, self.max_new_tokens, "max_new_tokens")
+        return given
 
     def bar(self, total: int, unit: str = "tok") -> Any:
         """Return a bar with the method's name, or None."""

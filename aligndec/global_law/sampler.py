@@ -21,7 +21,7 @@ from aligndec.global_law.suffix import suffix
 from aligndec.global_law.targets import Method, Target, Unfinished, check_method, check_target
 from aligndec.imh import Scheme
 from aligndec.models import Counted, as_step_lm, narrowed
-from aligndec.shared import at_least, at_least_if_given, run_seed
+from aligndec.shared import at_least, at_least_if_given, plain_arguments, run_seed
 from aligndec.step import Adaptor
 
 __all__ = ["GlobalSampler", "GlobalSamples"]
@@ -100,9 +100,8 @@ class GlobalSampler:
     `Adaptor(temperature=1 / α)`.
 
     A callable target with the attribute `partial = True` judges prefixes too: "smc" and "pimh" call
-    it after every step with a `Generation` of prefixes, and its differences are the steps'
-    log-weights; −inf on a prefix is final. Without it the filter is steered by the factors of
-    "power", and corrected at the end.
+    it after every step with a `Generation` of prefixes; its differences are the steps' log-weights,
+    −inf on a prefix is final. Without it the factors of "power" steer, corrected at the end.
 
     References
     ----------
@@ -112,6 +111,7 @@ class GlobalSampler:
     Suffixes and blocks: arXiv 2510.14901, here with the lengths in the acceptance.
     """
 
+    @plain_arguments
     def __init__(
         self,
         model: Any,
@@ -158,6 +158,7 @@ class GlobalSampler:
             "pad_token_id": pad_token_id,
         }
 
+    @plain_arguments
     @torch.no_grad()
     def sample(
         self,
@@ -189,8 +190,7 @@ class GlobalSampler:
             n_samples / n_chains samples. Chain c takes the draws c, c + n_chains, …; the samples
             are in the order of their draws. "smc": filters per prompt.
         seed : int, optional
-            Seed of the proposals and of everything that is done with them. None: fresh entropy,
-            kept as `generation.seed`.
+            Seed of everything random. None: fresh entropy, kept as `generation.seed`.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -106,7 +107,7 @@ def is_partial(target: Target) -> bool:
 
 def called(target: Callable[[Generation], Tensor], generation: Generation) -> Tensor:
     """Return ln target [N] of a callable, checked."""
-    given = target(generation)
+    given = target(copy.deepcopy(generation))  # theirs to change
     if not isinstance(given, Tensor) or given.shape != generation.log_q.shape:
         got = list(given.shape) if isinstance(given, Tensor) else type(given).__name__
         raise ValueError(

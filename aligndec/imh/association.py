@@ -8,11 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from aligndec.shared import whole
+from aligndec.shared import plain_arguments, whole
 
 __all__ = ["cramers_v"]
 
 
+@plain_arguments
 def cramers_v(
     states: Tensor, lag: int = 1, correction: Literal["none", "bergsma"] = "none"
 ) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 from aligndec import rng
 from aligndec.imh.checks import log_weights, names, with_uniforms
 from aligndec.ops import current_ops
-from aligndec.shared import whole
+from aligndec.shared import plain_arguments, whole
 
 __all__ = ["Chain", "chain"]
 
@@ -27,6 +27,7 @@ class Chain(NamedTuple):
     acceptance_rate: Tensor
 
 
+@plain_arguments
 def chain(
     log_weight: Tensor,
     *,

@@ -11,7 +11,7 @@ from aligndec import rng
 from aligndec.imh.checks import log_weights, names, pool_values, some_weight, with_uniforms
 from aligndec.ops import current_ops
 from aligndec.reference import exact
-from aligndec.shared import at_least, whole
+from aligndec.shared import at_least, plain_arguments, whole
 
 __all__ = ["Resampled", "resample", "sir"]
 
@@ -27,6 +27,7 @@ class Resampled(NamedTuple):
     acceptance_rate: Tensor
 
 
+@plain_arguments
 def resample(
     log_weight: Tensor,
     values: Tensor,
@@ -86,6 +87,7 @@ def resample(
     return Resampled(mean.reshape(*leading, n_chains, columns), rate)
 
 
+@plain_arguments
 def sir(
     log_weight: Tensor,
     n: int,

@@ -11,7 +11,7 @@ from aligndec import rng
 from aligndec.imh.checks import log_weights
 from aligndec.ops import current_ops
 from aligndec.reference import SCHEMES
-from aligndec.shared import draw_uniforms, on_device, real, vector, whole
+from aligndec.shared import draw_uniforms, on_device, plain_arguments, real, vector, whole
 
 __all__ = ["Resampling", "Scheme", "check_scheme", "check_threshold", "smc_resample"]
 
@@ -33,6 +33,7 @@ class Resampling(NamedTuple):
     due: Tensor
 
 
+@plain_arguments
 def smc_resample(
     log_weight: Tensor,
     *,

@@ -19,6 +19,7 @@ class Counted:
         self.vocab_size, self.eos_token_id, self.device = lm.vocab_size, lm.eos_token_id, lm.device
         self.pad_token_id: int | None = getattr(lm, "pad_token_id", None)
         self.forwards = self.tokens = 0
+        self.max_positions: int | None = getattr(lm, "max_positions", None)
         # Optional members stay optional.
         if hasattr(lm, "extend"):
             self.extend = self._extend

@@ -26,6 +26,7 @@ class Narrowed:
         self.eos_token_id = tuple(i for i in lm.eos_token_id if i < size)
         pad = getattr(lm, "pad_token_id", None)
         self.pad_token_id: int | None = pad if pad is not None and pad < size else None
+        self.max_positions: int | None = getattr(lm, "max_positions", None)
         # Optional members stay optional.
         if hasattr(lm, "extend"):
             self.extend = self._extend

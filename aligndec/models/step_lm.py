@@ -7,6 +7,7 @@ its key-value (or recurrent) cache, `FunctionLM` wraps a plain function of the w
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from aligndec.models.hf import HFCausalLM
-from aligndec.shared import token_ids
+from aligndec.ops import compat
+from aligndec.shared import plain_arguments, token_ids
 
 __all__ = ["FunctionLM", "StepLM", "as_step_lm"]
 
@@ -30,7 +32,8 @@ class StepLM(Protocol):
     device. The state is opaque. `step` may reuse the state it was given (the caller forgets it);
     `select` must leave its argument usable, so that one prefill serves many continuations.
 
-    Optional, found by `hasattr`: `pad_token_id` (int or None); `extend(tokens [B, k], state) ->
+    Optional, found by `hasattr`: `pad_token_id` (int or None); `max_positions` (int or None), the
+    tokens that it has positions for; `extend(tokens [B, k], state) ->
     (logits [B, k, V], state)`, several known tokens at once (scoring is faster with it);
     `join(first, second) -> state`, the rows of two states, which may be of different lengths
     (rejection then keeps its batch full); `score(ids, mask) -> log_p` per token;
@@ -82,12 +85,33 @@ def as_step_lm(model: Any) -> StepLM:
     transformers = sys.modules.get("transformers")
     if transformers is not None and isinstance(model, transformers.PreTrainedModel):
         return HFCausalLM(model)
+    inner = _inside(model)
+    if inner is not None:
+        return as_step_lm(inner)
+    if isinstance(model, str | os.PathLike):
+        raise TypeError(
+            f"as_step_lm: model must be a model, got the name {os.fspath(model)!r:.80}; load it: "
+            "model, tokenizer = aligndec.load(name)"
+        )
+    if transformers is not None and isinstance(model, transformers.Pipeline):
+        raise TypeError(
+            f"as_step_lm: model must be a model, got {type(model).__name__}; pass its .model, and "
+            "its .tokenizer as tokenizer="
+        )
     peft = "pass its get_base_model(), which keeps adapters of layers (LoRA)"
     instead = peft if hasattr(model, "get_base_model") else "wrap a torch module in FunctionLM"
     raise TypeError(
         "as_step_lm: model must be a StepLM or a transformers PreTrainedModel, got "
         f"{type(model).__name__} without {', '.join(missing)}; {instead}"
     )
+
+
+def _inside(model: Any) -> Any:
+    """Return what is in a wrapper that changes no number: of torch.compile, DataParallel, DDP."""
+    parallel = torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel
+    if isinstance(model, parallel):
+        return model.module
+    return compat.compiled_module(model)
 
 
 @dataclass
@@ -118,6 +142,7 @@ class FunctionLM:
         Where `fn` wants its ids.
     """
 
+    @plain_arguments
     def __init__(
         self,
         fn: Callable[[Tensor, Tensor], Tensor],
@@ -166,7 +191,7 @@ class FunctionLM:
 
     def _logits(self, state: _Prefix) -> Tensor:
         ids, mask = state.ids[:, : state.length], state.mask[:, : state.length]
-        logits = self.fn(ids, mask)
+        logits = self.fn(ids.clone(), mask.clone())  # its arguments are its own to change
         if logits.shape != (ids.shape[0], self.vocab_size):
             raise ValueError(
                 f"FunctionLM: fn must return logits [B, V] = [{ids.shape[0]}, {self.vocab_size}], "

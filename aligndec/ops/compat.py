@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 from torch.utils import _pytree
 
 __all__ = [
+    "compiled_module",
     "content_version",
     "linear_of_blocks",
     "map_tensors",
@@ -45,6 +46,11 @@ def stand_in(kind: type[_T], shape: tuple[int, ...], like: Tensor) -> _T:
     """Make a tensor subclass that has a shape, a dtype and a device but no memory."""
     out: _T = torch.Tensor._make_wrapper_subclass(kind, shape, dtype=like.dtype, device=like.device)
     return out
+
+
+def compiled_module(module: object) -> Any:
+    """Return the module inside of what `torch.compile(module)` returns; None for anything else."""
+    return getattr(module, "_orig_mod", None) if isinstance(module, torch.nn.Module) else None
 
 
 def content_version(x: Tensor) -> int:

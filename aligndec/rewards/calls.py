@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from aligndec.errors import RewardError
+from aligndec.rewards.signature import caller
 
 __all__ = ["Ids", "Reward", "RewardCalls"]
 
@@ -27,7 +28,7 @@ class RewardCalls:
                 f"got {type(reward).__name__}"
             )
         self._where = f"{function}: {name}"
-        self._reward = reward
+        self._call = caller(self._where, reward, texts=False)
         self.calls = self.items = 0
 
     def __call__(self, prompts: Ids, completions: Ids) -> Tensor:
@@ -37,21 +38,30 @@ class RewardCalls:
             return torch.empty(0, dtype=torch.float64)
         self.calls += 1
         self.items += n
+        # The lists are the function's own: what it does to them changes nothing here.
+        given = {"prompts": list(map(list, prompts)), "completions": list(map(list, completions))}
         try:
-            given = self._reward(prompts, completions)
+            answer = self._call(given.__getitem__)
+            values = as_values(answer)
         except Exception as error:
+            hint = ""
+            if isinstance(error, AttributeError | TypeError) and "'list'" in str(error):
+                hint = "; it gets token ids: wrap a function of texts in TextReward(fn, tokenizer)"
             raise RewardError(
-                f"{self._where} raised {type(error).__name__}: {error} ({n} items)", range(n)
+                f"{self._where} raised {type(error).__name__}: {str(error)[:600]} "
+                f"({n} items){hint}",
+                range(n),
             ) from error
-        values: list[Any] = given.tolist() if hasattr(given, "tolist") else _listed(given)
-        if not isinstance(values, list) or len(values) != n:
-            got = f"{len(values)} values" if isinstance(values, list) else repr(given)
+        if values is None or len(values) != n:
+            got = _shown(answer) if values is None else f"{len(values)} values"
             raise RewardError(
                 f"{self._where} must return one number per item = {n}, got {got}", range(n)
             )
         bad = [i for i, value in enumerate(values) if not _usable(value)]
         if bad:
-            shown = ", ".join(f"item {i}: {values[i]!r} for {completions[i][:12]}" for i in bad[:4])
+            shown = ", ".join(
+                f"item {i}: {_shown(values[i])} for {completions[i][:12]}" for i in bad[:4]
+            )
             raise RewardError(
                 f"{self._where} must return finite numbers, got {shown}"
                 + (f" and {len(bad) - 4} more" if len(bad) > 4 else ""),
@@ -60,15 +70,30 @@ class RewardCalls:
         return torch.tensor([float(value) for value in values], dtype=torch.float64)
 
 
-def _listed(given: Any) -> Any:
-    try:
-        return list(given)
-    except TypeError:
-        return given
+def as_values(given: Any) -> list[Any] | None:
+    """List what a function returned, item by item; None for what has no order or no items."""
+    if given is None or isinstance(given, str | bytes | Mapping | Set):
+        return None
+    if isinstance(given, Tensor):
+        given = given.detach().to("cpu")
+        given = (given.to_dense() if given.layout is not torch.strided else given).tolist()
+    elif hasattr(given, "tolist"):
+        given = given.tolist()
+    elif not isinstance(given, Iterable):
+        return None
+    return list(given) if isinstance(given, Iterable) else None
+
+
+def _shown(value: Any) -> str:
+    """Return the text of what a function gave, in at most 80 characters."""
+    text = f"{value!r}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _usable(value: Any) -> bool:
+    if isinstance(value, str | bytes | bytearray):
+        return False
     try:
         return math.isfinite(float(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         return False

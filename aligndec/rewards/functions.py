@@ -6,7 +6,6 @@ call it: once per decision, for all candidates and rollouts.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from aligndec import generation
 from aligndec.models import as_step_lm
 from aligndec.rewards.calls import Ids
+from aligndec.rewards.signature import caller
 
 __all__ = ["LogRatioReward", "SequenceClassifierReward", "TextReward"]
 
@@ -51,7 +51,9 @@ class TextReward:
     ----------
     fn : callable
         `fn(completions: list[str]) -> floats`, or with two parameters `fn(prompts, completions)`;
-        one call per batch. Equal texts are passed as often as they occur.
+        one call per batch. Equal texts are passed as often as they occur. Parameters of these
+        names are found in any order, and so are `prompt_ids` and `completion_ids`; with `**kwargs`,
+        as TRL's functions have it, all four are passed.
     tokenizer : object
         With `batch_decode(rows, skip_special_tokens=...)`, as transformers' tokenizers have it.
     skip_special_tokens : bool
@@ -71,29 +73,18 @@ class TextReward:
             raise TypeError(
                 f"TextReward: tokenizer must have batch_decode, got {type(tokenizer).__name__}"
             )
-        self._fn, self._pair = fn, _takes_prompts(fn)
+        self._call = caller("TextReward: fn", fn, texts=True)
         self._decode = _Decoder(tokenizer, skip_special_tokens)
 
     def __call__(self, prompt_ids: Ids, completion_ids: Ids) -> Sequence[float]:
         """Decode and reward."""
-        texts = self._decode(completion_ids)
-        return self._fn(self._decode(prompt_ids), texts) if self._pair else self._fn(texts)
-
-
-def _takes_prompts(fn: Callable[..., Any]) -> bool:
-    """Whether a function of texts has a second positional parameter without a default."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [
-        p
-        for p in inspect.signature(fn).parameters.values()
-        if p.kind in positional and p.default is p.empty
-    ]
-    if len(needed) not in (1, 2):
-        raise TypeError(
-            "TextReward: fn must take (completions) or (prompts, completions), got "
-            f"{len(needed)} parameters"
+        ids = {"prompts": prompt_ids, "completions": completion_ids}
+        ids |= {"prompt_ids": prompt_ids, "completion_ids": completion_ids}
+        # Prompts are decoded only for who asks for them.
+        answer: Sequence[float] = self._call(
+            lambda kind: ids[kind] if kind.endswith("_ids") else self._decode(ids[kind])
         )
-    return len(needed) == 2
+        return answer
 
 
 class SequenceClassifierReward:

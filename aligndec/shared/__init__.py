@@ -20,7 +20,15 @@ from aligndec.shared.progress import token_bar
 from aligndec.shared.ragged import dense, offsets_of, picked, row_of_entry
 from aligndec.shared.replicates import at_a_time
 from aligndec.shared.results import kind_of, restore, result, result_type
-from aligndec.shared.scalars import at_least, at_least_if_given, real, whole
+from aligndec.shared.scalars import (
+    at_least,
+    at_least_if_given,
+    plain,
+    plain_arguments,
+    plain_fields,
+    real,
+    whole,
+)
 from aligndec.shared.seeds import fresh_seed, run_seed
 from aligndec.shared.show import SHOWN, as_frame, as_html, as_text, place_columns
 from aligndec.shared.tensors import draw_uniforms, on_device, positions_of, seed_of, vector
@@ -55,6 +63,9 @@ __all__ = [
     "on_support",
     "picked",
     "place_columns",
+    "plain",
+    "plain_arguments",
+    "plain_fields",
     "positions_of",
     "real",
     "refuse_infinite",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
-from torch import Tensor
-
-from aligndec.shared.scalars import whole
+from aligndec.shared.scalars import plain, whole
 
 __all__ = ["in_vocabulary", "integers", "listed", "token_ids"]
 
@@ -18,8 +16,7 @@ def integers(name: str, given: Any) -> list[int]:
     items = given.tolist() if hasattr(given, "tolist") else given
     if isinstance(items, str) or not isinstance(items, Iterable):
         raise TypeError(f"{name} must be a sequence of ints, got {given!r}")
-    numbers = (item.item() if isinstance(item, Tensor) else item for item in items)
-    return [whole(function, argument, number, "of ints") for number in numbers]
+    return [whole(function, argument, item, "of ints") for item in items]
 
 
 def listed(name: str, what: str, given: Any) -> Any:
@@ -31,7 +28,8 @@ def listed(name: str, what: str, given: Any) -> Any:
 
 def token_ids(name: str, value: Any, vocab_size: int) -> tuple[int, ...]:
     """Token ids as a tuple, of an int, a sequence or a tensor; None and () are empty."""
-    one = isinstance(value, int) or (isinstance(value, Tensor) and value.dim() == 0)
+    value = plain(value)
+    one = isinstance(value, int)
     items = integers(name, () if value is None else [value] if one else value)
     return tuple(in_vocabulary(name, items, vocab_size))
 

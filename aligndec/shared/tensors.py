@@ -32,11 +32,19 @@ def vector(
     return value.contiguous()
 
 
+def _of_all(number: Tensor, batch: int, device: torch.device) -> Tensor:
+    """Return an integer without a dimension as int64 [B], without asking a device for it."""
+    if number.dim() > 0 or number.is_floating_point() or number.dtype == torch.bool:
+        return number
+    return number.to(device, torch.int64).expand(batch)
+
+
 def seed_of(
     function: str, seed: Any, batch: int, device: torch.device
 ) -> tuple[int, Tensor | None]:
     """Seed as (signed 64-bit number, None), or (0, int64 [B])."""
     if isinstance(seed, Tensor):
+        seed = _of_all(seed, batch, device)
         return 0, vector(function, "seed", seed, batch, device, "int or int64")
     number = whole(function, "seed", seed, "an int or int64 [B]")
     return ((number + 2**63) & (2**64 - 1)) - 2**63, None
@@ -47,6 +55,7 @@ def positions_of(
 ) -> tuple[int, Tensor | None]:
     """Positions as (number, None), or (0, int64 [B])."""
     if isinstance(positions, Tensor):
+        positions = _of_all(positions, batch, device)
         return 0, vector(function, "positions", positions, batch, device, "int or int64")
     number = whole(function, "positions", positions, "an int or int64 [B]")
     if not 0 <= number < 2**32:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec.shared import at_least, real, result, whole
+from aligndec.shared import at_least, plain, plain_fields, real, result, whole
 from aligndec.step.bias import LogitBias
 
 __all__ = ["Penalties"]
@@ -58,6 +58,7 @@ class Penalties:
     min_new_tokens: int = 0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name in ("repetition", "presence", "frequency"):
             value = real("Penalties", name, getattr(self, name))
             low = 0.0 if name == "repetition" else -math.inf
@@ -71,6 +72,12 @@ class Penalties:
                 raise ValueError(f"Penalties: ignore_prompt must be >= 0, got {self.ignore_prompt}")
         if self.dry is not None:
             self._check_dry(self.dry)
+            multiplier, base, length, breakers = self.dry
+            dry = (float(multiplier), float(base), int(length), tuple(map(int, breakers)))
+            object.__setattr__(self, "dry", dry)
+        if isinstance(self.logit_bias, Mapping):
+            plainly = {_key(k): plain(v) for k, v in self.logit_bias.items()}
+            object.__setattr__(self, "logit_bias", plainly)
 
     @classmethod
     def from_generation_config(cls, config: Any) -> Penalties:
@@ -99,3 +106,7 @@ class Penalties:
                 "Penalties: dry must be of a multiplier >= 0, a base >= 1 and an allowed_length "
                 f">= 0, got {dry[:3]}"
             )
+
+
+def _key(key: Any) -> Any:
+    return tuple(map(plain, key)) if isinstance(key, Sequence) else plain(key)

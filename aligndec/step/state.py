@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aligndec.shared import whole
+from aligndec.shared import plain, whole
 
 __all__ = ["SUMS", "SequenceState"]
 
@@ -73,6 +73,7 @@ class SequenceState:
         batch = whole("SequenceState.start", "batch", batch)
         if batch < 0:
             raise ValueError(f"SequenceState.start: batch must be >= 0, got {batch}")
+        eos_token_id = plain(eos_token_id)
         listed = list(eos_token_id) if isinstance(eos_token_id, Iterable) else [eos_token_id]
         what = "an int or a sequence of ints"
         ids = [whole("SequenceState.start", "eos_token_id", i, what) for i in listed]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aligndec import rng
 from aligndec.reference import COIN, coin_bits
+from aligndec.shared import plain
 from aligndec.step.adaptors import Adaptor
 from aligndec.step.packed import as_list
 from aligndec.step.types import Step
@@ -46,6 +47,7 @@ def xtc_coin(
         position) in stream 11. A pure function, whatever was drawn.
     """
     listed = as_list("xtc_coin", adaptor)
+    seed, sequence_ids, positions = map(plain, (seed, sequence_ids, positions))
     for name, value in (("seed", seed), ("sequence_ids", sequence_ids), ("positions", positions)):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole and not (isinstance(value, Tensor) and value.dtype == torch.int64):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aligndec.generation import as_prompts
 from aligndec.models import StepLM
-from aligndec.shared import token_ids
+from aligndec.shared import plain_arguments, token_ids
 
 __all__ = ["Strings", "TableLM", "enumerate_strings"]
 
@@ -33,6 +33,7 @@ class TableLM:
     Prompts need at least k tokens. The logits of a row depend on its own tokens alone, bit for bit.
     """
 
+    @plain_arguments
     def __init__(self, table: Tensor, *, eos_token_id: int | Sequence[int] = ()) -> None:
         if table.dim() == 0 or len(set(table.shape)) != 1 or not table.is_floating_point():
             raise ValueError(
@@ -48,6 +49,7 @@ class TableLM:
         self._powers = torch.tensor(powers, dtype=torch.int64, device=table.device)
 
     @classmethod
+    @plain_arguments
     def random(
         cls,
         vocab_size: int,
@@ -114,6 +116,7 @@ class Strings(NamedTuple):
         return torch.tensor([number[tuple(row[:n])] for row, n in rows], dtype=torch.int64)
 
 
+@plain_arguments
 def enumerate_strings(lm: StepLM, prompt: Sequence[int], max_new_tokens: int) -> Strings:
     """Every string that the model can emit after one prompt, with its exact log-probability.
 

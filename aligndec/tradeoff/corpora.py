@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec.shared import at_a_time, at_least, whole
+from aligndec.shared import at_a_time, at_least, plain_arguments, whole
 from aligndec.tradeoff.checks import number, series
 from aligndec.tradeoff.toy import random_state
 
@@ -43,6 +43,7 @@ def secret_reward(log_aligned: Tensor, log_prior: Tensor, beta: float = 1.0) -> 
     return number("secret_reward", "beta", beta, 0.0) * (aligned - prior)
 
 
+@plain_arguments
 def bootstrap_corpora(values: Tensor, *, n_corpora: int, corpus_size: int, seed: int = 0) -> Tensor:
     """Means over corpora drawn with replacement from N strings, by counts instead of indices.
 
@@ -77,6 +78,7 @@ def bootstrap_corpora(values: Tensor, *, n_corpora: int, corpus_size: int, seed:
     return torch.cat(chunks)
 
 
+@plain_arguments
 def banded_resample(
     values: Tensor, *, n_bands: int = 10, per_band: int = 100, seed: int = 42
 ) -> Tensor:

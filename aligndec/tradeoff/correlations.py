@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from aligndec.shared import at_a_time, at_least, whole
+from aligndec.shared import at_a_time, at_least, plain_arguments, whole
 from aligndec.tradeoff.checks import number, series
 from aligndec.tradeoff.levels import fisher_interval, levels
 
@@ -104,6 +104,7 @@ def correlations(
     return Correlations(first, tuple(within), between, pooled)
 
 
+@plain_arguments
 def correlation_intervals(
     log_prior: Tensor,
     reward: Tensor,

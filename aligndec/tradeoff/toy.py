@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligndec.shared import at_least, whole
+from aligndec.shared import at_least, plain_arguments, whole
 from aligndec.tradeoff.checks import number
 from aligndec.tradeoff.entropy import renyi_entropy, varentropy
 
@@ -43,6 +43,7 @@ class ToyCorpora(NamedTuple):
     reward: Tensor
 
 
+@plain_arguments
 def toy(
     seed: int = 42,
     *,
@@ -99,6 +100,7 @@ def toy(
     return Toy(prior, law, reward, renyi_entropy(log_law, 1.0), varentropy(log_law))
 
 
+@plain_arguments
 def toy_corpora(
     laws: Toy, *, n_corpora: int = 1000, corpus_size: int = 100_000, first_seed: int = 0
 ) -> ToyCorpora:

@@ -11,6 +11,7 @@ from torch import Tensor
 from aligndec.generation import (
     Prepared,
     Prompts,
+    check_lengths,
     groups,
     prepare,
     read_prompts,
@@ -19,7 +20,7 @@ from aligndec.generation import (
 )
 from aligndec.models import Counted, as_step_lm, narrowed
 from aligndec.rewards import Reward, RewardCalls
-from aligndec.shared import at_least, at_least_if_given, run_seed, token_bar
+from aligndec.shared import at_least, at_least_if_given, plain_arguments, run_seed, token_bar
 from aligndec.transfer_q.cursor import Cursor
 from aligndec.transfer_q.live import Live
 from aligndec.transfer_q.loop import Run, decode
@@ -52,6 +53,7 @@ class RewardDecoder:
     `model` and `sft` are StepLMs or transformers models over the same token ids.
     """
 
+    @plain_arguments
     def __init__(
         self,
         model: Any,
@@ -87,6 +89,7 @@ class RewardDecoder:
     def _name(self) -> str:
         return type(self).__name__
 
+    @plain_arguments
     @torch.no_grad()
     def generate(
         self,
@@ -170,6 +173,10 @@ class RewardDecoder:
             pad_token_id=asked.pad_token_id,
         )
         ids, mask = given.ids, given.mask
+        for lm in (given.lm, self.sft):
+            ahead = self.options.look_ahead
+            what = "max_new_tokens + rollout_tokens" if ahead else "max_new_tokens"
+            check_lengths(name, lm, mask, asked.max_new_tokens + ahead, what)
         prompt_index = torch.arange(len(ids)).repeat_interleave(draws)
         draw = torch.arange(draws).repeat(len(ids))
         sequence_ids = sequence_id(given.names[prompt_index], draw)

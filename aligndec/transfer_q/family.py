@@ -10,7 +10,7 @@ import torch
 from aligndec.generation import generate
 from aligndec.models import Counted
 from aligndec.rewards import Reward, RewardCalls
-from aligndec.shared import at_least, real
+from aligndec.shared import at_least, plain_arguments, real
 from aligndec.transfer_q.decoder import Request, RewardDecoder
 from aligndec.transfer_q.fused import rescore
 from aligndec.transfer_q.options import Options
@@ -163,6 +163,7 @@ class BestOfN(RewardDecoder):
     Verdun et al. 2025, "Soft Best-of-n Sampling for Model Alignment".
     """
 
+    @plain_arguments
     def __init__(
         self,
         model: Any,

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from aligndec.shared import real, whole
+from aligndec.shared import plain_fields, real, whole
 from aligndec.step import Adaptor
 
 __all__ = ["BASE", "GREEDY", "Options", "ValueFn"]
@@ -56,6 +56,9 @@ class Options:
     compat: str | None = None
     secret: bool = False
     uniform: bool = False
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
     @property
     def look_ahead(self) -> int:

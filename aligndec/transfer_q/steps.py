@@ -10,7 +10,15 @@ from torch import Tensor
 
 from aligndec.ops import Ops
 from aligndec.reference import MODES
-from aligndec.shared import draw_uniforms, on_device, positions_of, seed_of, vector, whole
+from aligndec.shared import (
+    draw_uniforms,
+    on_device,
+    plain_arguments,
+    positions_of,
+    seed_of,
+    vector,
+    whole,
+)
 from aligndec.step import Adaptor, BadLogitsError, Step, row_of
 from aligndec.step import checks as check
 
@@ -56,6 +64,7 @@ class Steps:
     def __init__(self, table: Callable[[], Ops]) -> None:
         self._table = table
 
+    @plain_arguments
     def candidates(self, logits: Tensor, k: int, *, valid_vocab: int | None = None) -> Candidates:
         """Find the k most probable tokens of each row in one pass.
 
@@ -144,6 +153,7 @@ class Steps:
         out = self._table().segment_value(flat, ratio, MODES.index(mode))
         return Value(*(field.reshape(shape) for field in out))
 
+    @plain_arguments
     def rescore(
         self,
         log_p: Tensor,

@@ -115,7 +115,7 @@ def _asked(value_fn: ValueFn, texts: Texts, sets: CandidateSets) -> Tensor:
     if len(index) == 0:
         return value
     asked = index.tolist()
-    prompts = [texts.prompts[i] for i in asked]
+    prompts = [list(texts.prompts[i]) for i in asked]  # theirs to change
     completions = [list(texts.completions[i]) for i in asked]
     answer = value_fn(prompts, completions, sets.token[index])
     if answer is None:

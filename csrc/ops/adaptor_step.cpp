@@ -6,6 +6,20 @@
 #include "ops/step_tensors.h"
 
 namespace aligndec {
+namespace {
+
+// The row of the logits that each entry reads. On a device only its shape is looked at: its values
+// are there, and Python made them.
+void check_rows(const char* op, const OptionalTensor& rows, int64_t count, const Tensor& logits) {
+  check_vector(op, "rows", rows, ScalarType::Long, count, logits);
+  if (!rows || !rows->is_cpu()) return;
+  const int64_t* row = rows->const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < count; ++i)
+    ALIGNDEC_CHECK(row[i] >= 0 && row[i] < logits.size(0), op, ": rows must be in [0, ",
+                   logits.size(0), "), got ", row[i], " at ", i);
+}
+
+}  // namespace
 
 StepTensors adaptor_step(const Tensor& logits, const Tensor& params, const OptionalTensor& allowed,
                          int64_t valid_vocab, const OptionalTensor& tokens, int64_t seed,
@@ -47,7 +61,7 @@ ScoreTensors adaptor_score(const Tensor& logits, const Tensor& params,
   args.batch = row_batch(kOp, logits, params, allowed, valid_vocab, count);
   args.count = count;
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
-  check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
+  check_rows(kOp, rows, count, logits);
   args.tokens = tokens.const_data_ptr<int64_t>();
   args.row_of = const_data_or_null<int64_t>(rows);
   args.bias = bias_rows(kOp, bias_ids, bias_offsets, bias_values, count, logits);
@@ -112,7 +126,7 @@ Tensor adaptor_score_backward(const Tensor& grad_log_p, const Tensor& grad_log_q
   args.count = count;
   args.vocab = logits.size(1);
   check_vector(kOp, "tokens", tokens, ScalarType::Long, rows ? count : logits.size(0), logits);
-  check_vector(kOp, "rows", rows, ScalarType::Long, count, logits);
+  check_rows(kOp, rows, count, logits);
   check_vector(kOp, "status", status, ScalarType::Long, count, logits);
   check_doubles(kOp, "cut", cut, {core::CutRecord::kRows, count}, logits);
   const Tensor heads[] = {as_contiguous(grad_log_p), as_contiguous(grad_log_q),

@@ -26,7 +26,8 @@ def made(model: Any) -> Any:
     """
     cache = compat.new_cache(model)
     check_kinds(cache, model)
-    cache.layers = [GrowingLayer() if compat.is_plain(x) else x for x in cache.layers]
+    if compat.own_layers_fit(model):
+        cache.layers = [GrowingLayer() if compat.is_plain(x) else x for x in cache.layers]
     return cache
 
 
@@ -49,6 +50,8 @@ def joined(first: Any, second: Any, width: int, unused: int = 0) -> Any:
     whole = [[whole_layer(layer) for layer in pair] for pair in pairs]
     out.layers = [copy.copy(a) for a, _ in whole]
     for layer, pair in zip(out.layers, whole, strict=True):
+        if not layer.is_initialized:  # a layer of cross-attention without anything to look at
+            continue
         for name in ("keys", "values"):
             padded = [pad_left(getattr(one, name), width, 2) for one in pair]
             setattr(layer, name, torch.cat(padded)[:, :, unused:])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aligndec.models.hf.by_length import ByLength
 from aligndec.models.hf.checks import check_filled, checked_model
 
 __all__ = ["HFCausalLM"]
@@ -47,14 +49,18 @@ class HFCausalLM:
     """
 
     def __init__(self, model: Any) -> None:
-        from aligndec.models.hf import cache, compat
+        from aligndec.models.hf import cache, compat, positions
 
         head, self._accepts, self._cache_name = checked_model(model)
         self.model = model
-        self.vocab_size = int(head.weight.shape[0])
+        self._device = compat.device_of(model)
+        self._moves = self._device == model.device  # no hook stands between ids and weights
+        text = model.config.get_text_config(decoder=True)
+        self.vocab_size = compat.outputs(head) or int(text.vocab_size)
         self.eos_token_id = self._special("eos")
         self.pad_token_id: int | None = next(iter(self._special("pad")), None)
-        self._first_position = compat.first_position(model)
+        self._first_position = positions.first_position(model)
+        self.max_positions = positions.max_positions(model)
         # An unsupported kind is refused here, not at the first select.
         empty = cache.made(model)
         self._has_states = any(map(compat.has_states, empty.layers))
@@ -62,11 +68,18 @@ class HFCausalLM:
         self._own_layers = cache.is_own(empty)
         if self._own_layers:
             self.join = self._join
+        scale = positions.scale_of_length(model)
+        if scale is not None:
+            fresh = partial(positions.forgets_scale, model)
+            parts = ByLength(self, scale, fresh, at_once=not self._has_states)
+            vars(self).pop("join", None)
+            for name in ("prefill", "step", "extend", "select"):
+                setattr(self, name, getattr(parts, name))
 
     @property
     def device(self) -> torch.device:
         """Where the model wants its ids."""
-        return self.model.device  # type: ignore[no-any-return]
+        return self.model.device if self._moves else self._device
 
     def prefill(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, _HFState]:
         """Run the prompts; only the last position's logits are formed."""
@@ -81,6 +94,9 @@ class HFCausalLM:
             state.position = position[:, -1:] + 1
             positions = position + self._first_position
             extra = {"attention_mask": state.mask, "position_ids": positions}
+        elif self._first_position:  # what forward assumes may not be what `generate` gives it
+            columns = torch.arange(ids.shape[1], device=self.device)[None]
+            extra = {"position_ids": columns + self._first_position}
         logits = self._forward(ids, state, extra, 1)[:, 0]
         check_filled(state.cache, self.model)
         return logits, state
@@ -148,7 +164,7 @@ class HFCausalLM:
         """Mask [rows, length] of the columns in use."""
         if state.mask is not None:
             return state.mask[:, : state.length]
-        rows = len(state.cache.layers[0].keys)
+        rows = next(len(x.keys) for x in state.cache.layers if x.is_initialized)
         return torch.ones(rows, state.length, dtype=torch.int64, device=self.device)
 
     def _forward(self, ids: Tensor, state: _HFState, extra: dict[str, Tensor], keep: int) -> Tensor:
@@ -164,6 +180,11 @@ class HFCausalLM:
         with torch.inference_mode() if spare else nullcontext():
             out = self.model(input_ids=ids, use_cache=True, return_dict=True, **kwargs)
             logits: Tensor = out.logits[:, -keep:]
+        if logits.dim() != 3 or logits.shape[::2] != (len(ids), self.vocab_size):
+            raise TypeError(
+                f"HFCausalLM: logits of model must be [B, T, V] = [{len(ids)}, T, "
+                f"{self.vocab_size}], got {list(out.logits.shape)} from {type(self.model).__name__}"
+            )
         # A tensor made in inference mode could not be used beside gradients later.
         return logits.clone() if spare else logits
 

@@ -8,9 +8,11 @@ Behaviour that nobody has seen yet ends in `unknown`, which names the versions t
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import cache_utils
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer
@@ -19,6 +21,7 @@ __all__ = [
     "DynamicLayer",
     "begin",
     "cache_argument",
+    "device_of",
     "first_position",
     "gathers",
     "has_columns",
@@ -27,6 +30,8 @@ __all__ = [
     "keeps_states",
     "left_empty",
     "new_cache",
+    "outputs",
+    "own_layers_fit",
     "repeats_groups",
     "unknown",
 ]
@@ -167,3 +172,52 @@ def begin(layer: DynamicLayer, keys: Tensor, values: Tensor) -> None:
     with no columns calls it in every version.
     """
     DynamicLayer.update(layer, keys[..., :0, :], values[..., :0, :])
+
+
+def outputs(head: Any) -> int | None:
+    """Return the outputs of a head, packed, quantised or wrapped as its weight may be."""
+    for layer in (head, *(getattr(head, n, None) for n in ("base_layer", "original_module"))):
+        for name in ("out_features", "num_embeddings"):
+            size = getattr(layer, name, None)
+            if isinstance(size, int):
+                return size
+        weight = getattr(layer, "weight", None)
+        if isinstance(weight, Tensor) and weight.dim() == 2:
+            return int(weight.shape[0])
+    return None
+
+
+def device_of(model: Any) -> torch.device:
+    """Return where a model wants its ids; accelerate's hooks move weights there and away again."""
+    for hook in _hooks(model):
+        device = getattr(hook, "execution_device", None)
+        if device is not None:
+            return torch.device(f"cuda:{device}" if isinstance(device, int) else device)
+    device = torch.device(model.device)
+    if device.type == "meta":
+        raise ValueError(
+            f"HFCausalLM: model must have its weights somewhere, got {type(model).__name__} on the "
+            "meta device; load them with from_pretrained, or dispatch it with accelerate"
+        )
+    return device
+
+
+def own_layers_fit(model: Any) -> bool:
+    """Whether a model reads its cache by operations of torch, one after the other.
+
+    A compiled forward and flex attention, which compiles itself, want plain tensors; weights that
+    accelerate brings and takes away want no inference mode.
+    """
+    compiled = hasattr(model.forward, "_torchdynamo_orig_callable") or any(
+        getattr(module, "_compiled_call_impl", None) is not None for module in model.modules()
+    )
+    attention = getattr(model.config.get_text_config(decoder=True), "_attn_implementation", "")
+    offloaded = any(getattr(hook, "offload", False) for hook in _hooks(model))
+    return not (compiled or offloaded or "flex" in str(attention))
+
+
+def _hooks(model: Any) -> Iterator[Any]:
+    """Yield accelerate's hooks."""
+    for module in model.modules():
+        hook = getattr(module, "_hf_hook", None)
+        yield from getattr(hook, "hooks", () if hook is None else (hook,))
