@@ -59,7 +59,7 @@ CELLS = {
     "newest": _transformers("5.24.0", "2.4.0", "0.23.3"),
     "pinned": Cell(),
     "torch 2.10.0": Cell(("torch==2.10.0",), whole=True, tests=_KERNELS),
-    "torch 2.15.0": Cell(("torch==2.15.0",), whole=True, tests=_KERNELS),
+    "torch 2.14.1": Cell(("torch==2.14.1",), whole=True, tests=_KERNELS),
     "Python 3.10": Cell(python="python3.10"),
     "Python 3.12": Cell(python="python3.12"),
     "Python 3.13": Cell(python="python3.13"),
