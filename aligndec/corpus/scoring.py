@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aligndec.corpus.folder import RunFolder
-from aligndec.corpus.shards import footer_of, shard_name, write_table
+from aligndec.corpus.shards import footer_of, shard_name, write_columns
 from aligndec.corpus.sources import load_source
 from aligndec.generation import Generation
 from aligndec.rewards import load_reward
@@ -68,7 +68,7 @@ def score_run(run: RunFolder, reward: str, name: str | None = None) -> tuple[str
             _refuse_column(run.path(index), column)
             values = judge.score(shard.prompts(), shard.completions())
             keys = {"prompt_id": shard.prompt_ids[shard.prompt_index], "draw": shard.draw}
-            write_table(path, {**keys, column: values}, digest)
+            write_columns(path, {**keys, column: values}, digest)
             made += 1
     return column, made
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from aligndec.generation import Generation, write_generation
-from aligndec.shared import replacing
+from aligndec.shared import write_table
 
-__all__ = ["footer_of", "index_of", "shard_name", "write_shard", "write_table"]
+__all__ = ["footer_of", "index_of", "shard_name", "write_columns", "write_shard"]
 
 _KEY = b"aligndec.corpus"
 
@@ -45,15 +45,13 @@ def write_shard(
     write_generation(generation, Generation, path, more, {_KEY: digest.encode()})
 
 
-def write_table(path: Path, columns: Mapping[str, Any], digest: str) -> None:
+def write_columns(path: Path, columns: Mapping[str, Any], digest: str) -> None:
     """Write columns [N] that belong to the shard of the same name."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     arrays = {name: pa.array(_plain(values)) for name, values in columns.items()}
     table = pa.table(arrays).replace_schema_metadata({_KEY: digest.encode()})
-    with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    write_table(table, path)
 
 
 def _plain(values: Any) -> Any:
