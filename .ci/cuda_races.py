@@ -90,7 +90,7 @@ def barriers(paths: Iterable[Path]) -> list[Site]:
 
 def kernel_files() -> list[Path]:
     """Return the files whose barriers are deleted."""
-    paths = (p for folder in FOLDERS for p in sorted((CSRC / folder).iterdir()))
+    paths = (p for folder in FOLDERS for p in sorted((CSRC / folder).rglob("*.*")))
     return [p for p in paths if p.name != PRIMITIVES]
 
 

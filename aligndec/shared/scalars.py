@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
+import re
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -38,14 +41,27 @@ def plain(value: Any) -> Any:
 
 
 def plain_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a public function see Python's numbers only, whatever its caller counts with."""
+    """Let a public function see Python's numbers only, whatever its caller counts with.
+
+    An argument that is a tensor by its annotation, and never a number, is handed on as it is.
+    """
+    parameters = inspect.signature(function).parameters
+    whole = [_is_tensor(str(p.annotation)) for p in parameters.values()]
+    tensors = {name for name, is_tensor in zip(parameters, whole, strict=True) if is_tensor}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = {name: plain(value) for name, value in kwargs.items()}
-        return function(*map(plain, args), **given)
+        # What exceeds the parameters belongs to *args, or is the function's own error.
+        listed = zip(args, chain(whole, repeat(False)), strict=False)
+        first = [value if is_tensor else plain(value) for value, is_tensor in listed]
+        given = {k: v if k in tensors else plain(v) for k, v in kwargs.items()}
+        return function(*first, **given)
 
     return call
+
+
+def _is_tensor(annotation: str) -> bool:
+    return "Tensor" in annotation and not re.search(r"\b(int|float)\b", annotation)
 
 
 def plain_fields(record: Any) -> None:
