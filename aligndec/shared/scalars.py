@@ -46,15 +46,15 @@ def plain_arguments(function: Callable[P, R]) -> Callable[P, R]:
     An argument that is a tensor by its annotation, and never a number, is handed on as it is.
     """
     parameters = inspect.signature(function).parameters
-    whole = [_is_tensor(str(p.annotation)) for p in parameters.values()]
-    tensors = {name for name, is_tensor in zip(parameters, whole, strict=True) if is_tensor}
+    in_order = [_is_tensor(str(p.annotation)) for p in parameters.values()]
+    tensors = {name for name, is_tensor in zip(parameters, in_order, strict=True) if is_tensor}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         # What exceeds the parameters belongs to *args, or is the function's own error.
-        listed = zip(args, chain(whole, repeat(False)), strict=False)
-        first = [value if is_tensor else plain(value) for value, is_tensor in listed]
-        given = {k: v if k in tensors else plain(v) for k, v in kwargs.items()}
+        listed = zip(args, chain(in_order, repeat(False)), strict=False)
+        first: list[Any] = [value if is_tensor else plain(value) for value, is_tensor in listed]
+        given: dict[str, Any] = {k: v if k in tensors else plain(v) for k, v in kwargs.items()}
         return function(*first, **given)
 
     return call
