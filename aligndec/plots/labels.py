@@ -23,9 +23,9 @@ def renderer_of(axes: Axes) -> Any:
     """Return what measures texts, after the figure was laid out."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    canvas: Any = figure.canvas
+    part: Any = axes.figure  # or a part of one: matplotlib 3.9 has no get_figure(root=True)
+    canvas = part.canvas
+    figure = canvas.figure
     if not hasattr(canvas, "get_renderer"):
         canvas = FigureCanvasAgg(figure)
     figure.draw_without_rendering()

@@ -58,10 +58,9 @@ def run_frontier(records: list[Path], *, base: str | None, out: Path, figures: s
     betas = torch.logspace(-2, 3.5, _GRID, dtype=torch.float64) / (spread if spread > 0 else 1.0)
     frontier = tilting.reward_kl_frontier(None, pool, beta=torch.cat([betas.new_zeros(1), betas]))
     axes = plots.reward_kl(frontier, points=runs, best_of_n=pool, n=grid)
-    figure = axes.get_figure(root=True)
-    if figure is not None:
-        figure.set_size_inches(7.5, 5)
-        plots.save(figure, out / f"frontier.{figures}")
+    figure: Any = axes.figure
+    figure.set_size_inches(7.5, 5)
+    plots.save(figure, out / f"frontier.{figures}")
     console.print(f"wrote {out / f'frontier.{figures}'}", soft_wrap=True)
 
 

@@ -102,6 +102,10 @@ def max_positions(model: Any) -> int | None:
     Tables of positions have a row for each, OPT's and its like some more.
     """
     tables = [*model.named_parameters(), *model.named_buffers()]
+    # Sines that are neither, GPT-J's before 5.0 for one.
+    for owner, module in model.named_modules():
+        loose = {k: x for k, x in vars(module).items() if isinstance(x, Tensor)}
+        tables += [(f"{owner}.{name}", x) for name, x in loose.items()]
     found = [
         x.shape[0] - getattr(model.get_submodule(owner), "offset", 0)
         for name, x in tables
